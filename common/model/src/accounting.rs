@@ -1,0 +1,36 @@
+//! Where the rows of a chunk went.
+
+use serde::{Deserialize, Serialize};
+
+/// Every fetched row is in exactly one of the other counts; a CHECK of schema.sql holds a completed chunk to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Accounting {
+    /// Rows the source sent.
+    pub fetched: i64,
+    pub inserted: i64,
+    pub updated: i64,
+    /// Rows that were there already: identical, newer at the target, or refused by `insert_only`.
+    pub kept: i64,
+    /// Rows that lost to another row of the same chunk with the same key.
+    pub deduplicated: i64,
+    /// Bad rows set aside by `on_bad_row = quarantine`.
+    pub quarantined: i64,
+    /// Bytes of COPY data sent to PostgreSQL.
+    pub bytes: i64,
+}
+
+impl Accounting {
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.fetched == self.inserted + self.updated + self.kept + self.deduplicated + self.quarantined
+    }
+}
+
+/// How long the phases of a chunk took, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PhaseTimes {
+    pub fetch_ms: i32,
+    pub decode_ms: i32,
+    pub load_ms: i32,
+    pub commit_ms: i32,
+}

@@ -1,0 +1,191 @@
+//! The plan of one table: decided once by the planner, stored, obeyed by every worker (law 3).
+
+use serde::{Deserialize, Serialize};
+
+use crate::ident::{PgIdent, SfIdent};
+use crate::source_type::SourceType;
+use crate::target_type::TargetType;
+
+/// Everything a worker needs to load any chunk of the table. Stored as jsonb in `migration_table_status.plan` and
+/// cached by workers under (table, plan version).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TablePlan {
+    pub source: SourcePlan,
+    pub target: TargetPlan,
+    /// In the order in which they are selected, copied and named in `COPY`.
+    pub columns: Vec<PlannedColumn>,
+    pub load: LoadPlan,
+    pub start: StartPlan,
+    pub bad_rows: BadRowPolicy,
+    /// What was decided and why, in the order of the decisions; for the dry run and the table's row.
+    pub decisions: Vec<Decision>,
+    /// Source columns the target lacks and target columns that are generated: reported, not loaded.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePlan {
+    pub database: SfIdent,
+    pub schema: SfIdent,
+    pub table: SfIdent,
+    /// The session time zone of every statement.
+    pub timezone: String,
+    /// `AT(TIMESTAMP => '<this>'::TIMESTAMP_TZ)` of every statement; `None` where there is no Time Travel.
+    pub snapshot: Option<String>,
+    /// The user's filter, a single expression in Snowflake's SQL.
+    pub filter: Option<String>,
+    /// The lower bound of the watermark; `None`: everything is read.
+    pub watermark: Option<WatermarkBound>,
+}
+
+/// `(column >= bound OR column IS NULL)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatermarkBound {
+    pub column: SfIdent,
+    pub source_type: SourceType,
+    /// The bound as Snowflake reads it in a literal of the column's type: `2024-01-10 12:00:00.123456789`, `42`.
+    pub bound: String,
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    pub database: String,
+    pub schema: PgIdent,
+    pub table: PgIdent,
+}
+
+/// One column that is read and written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedColumn {
+    pub source: SfIdent,
+    pub source_type: SourceType,
+    pub target: PgIdent,
+    pub target_type: TargetType,
+    /// The target accepts NULL.
+    pub nullable: bool,
+    /// A number may lose digits here instead of being a bad value.
+    #[serde(default)]
+    pub lossy: bool,
+}
+
+/// How rows reach the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadPlan {
+    pub mode: LoadMode,
+    /// COPY straight into the target first; on a duplicate key of the arbiter the chunk is done again by
+    /// `on_duplicate`, in a new transaction of the same attempt.
+    pub copy_first: bool,
+    pub on_duplicate: OnDuplicate,
+    /// The unique index that proves keys; `None` where the mode needs none.
+    pub arbiter: Option<Arbiter>,
+    /// The target's watermark column: an upsert never replaces a row by an older one.
+    pub watermark: Option<PgIdent>,
+    /// Some identity column is GENERATED ALWAYS: inserts say OVERRIDING SYSTEM VALUE.
+    pub overriding_system_value: bool,
+}
+
+/// The way of loading, first row that fits of the table in docs/guarantees.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadMode {
+    /// COPY into the target.
+    Copy,
+    /// COPY into a temporary table, then INSERT ... ON CONFLICT DO UPDATE of what differs.
+    Upsert,
+    /// COPY into a temporary table, then INSERT ... ON CONFLICT DO NOTHING.
+    InsertOnly,
+}
+
+/// What follows 23505 on the arbiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDuplicate {
+    /// The chunk fails and names the constraint.
+    Fatal,
+    Upsert,
+    DoNothing,
+}
+
+/// A non-partial, non-deferrable unique index on exactly these columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arbiter {
+    pub index: PgIdent,
+    pub columns: Vec<PgIdent>,
+    pub nulls_not_distinct: bool,
+}
+
+/// What happens once per execution before any chunk may be claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StartPlan {
+    pub truncate: bool,
+    /// Tables without keys: the target's rows `column >= bound OR column IS NULL` are deleted, then loaded again.
+    pub replace_tail: Option<ReplaceTail>,
+    /// Drop what indexes may be dropped; the finalizer rebuilds them.
+    pub drop_indexes: bool,
+}
+
+/// The tail of a table that is deleted before it is loaded again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplaceTail {
+    pub column: PgIdent,
+    /// As PostgreSQL reads it in a literal of the column's type.
+    pub bound: String,
+    /// The SQL type name for the cast of the literal.
+    pub pg_type: String,
+}
+
+/// What to do with a row that the target cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadRowPolicy {
+    pub on_bad_row: OnBadRow,
+    pub nul_in_text: NulInText,
+    /// More quarantined rows than this fail the table.
+    pub max_bad_rows: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadRow {
+    /// The chunk fails.
+    #[default]
+    Fail,
+    /// The row is set aside in `quarantined_rows`, in the chunk's transaction.
+    Quarantine,
+    /// The bad value becomes NULL.
+    Null,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NulInText {
+    /// U+0000 makes the row a bad row.
+    #[default]
+    Fail,
+    /// U+0000 is removed.
+    Strip,
+    /// U+0000 becomes U+FFFD.
+    Replace,
+}
+
+impl Default for BadRowPolicy {
+    fn default() -> Self {
+        Self { on_bad_row: OnBadRow::Fail, nul_in_text: NulInText::Fail, max_bad_rows: 1000 }
+    }
+}
+
+/// One decision of the planner: `subject` is what was decided (`load mode`, `strategy`), `choice` what was chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub subject: String,
+    pub choice: String,
+    pub reason: String,
+}
+
+/// A column that is not loaded, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub column: String,
+    pub reason: String,
+}
