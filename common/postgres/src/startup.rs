@@ -1,0 +1,72 @@
+//! The session settings of every connection: what ends a dead or frozen owner's transaction, and what makes two
+//! sessions read and write values alike.
+//!
+//! They travel as the startup packet's `options`. A pooler in transaction mode (PgBouncer) refuses or ignores
+//! that packet's options: there they belong in the role, as [`role_statements`] prints them.
+
+use std::fmt::Write as _;
+
+use thaw_model::PgIdent;
+
+/// Setting and value, as `SET` would take them.
+///
+/// - The keepalives end the session of a vanished host, which would otherwise stay for two hours inside COPY.
+/// - `client_connection_check_interval` ends a statement whose client was killed (needs a Linux server).
+/// - `idle_in_transaction_session_timeout` ends a frozen client between two statements. Nothing but
+///   `pg_terminate_backend` ends one that is frozen inside COPY.
+/// - The rest pins what a role or a database might have set otherwise: isolation, zone, the text form of dates.
+pub const SETTINGS: [(&str, &str); 9] = [
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("client_connection_check_interval", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("lock_timeout", "30s"),
+    ("default_transaction_isolation", "read committed"),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+];
+
+/// The `options` of the startup packet. Spaces inside a value are escaped with a backslash.
+#[must_use]
+pub(crate) fn options() -> String {
+    let mut text = String::new();
+    for (name, value) in SETTINGS {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let escaped = value.replace('\\', "\\\\").replace(' ', "\\ ");
+        // Writing into a String cannot fail.
+        write!(text, "-c {name}={escaped}").ok();
+    }
+    text
+}
+
+/// The same settings as statements for a role, for operators whose pooler drops the startup options
+/// (PgBouncer: `ignore_startup_parameters = options` and these in the role).
+#[must_use]
+pub fn role_statements(role: &PgIdent) -> Vec<String> {
+    SETTINGS
+        .iter()
+        .map(|(name, value)| {
+            format!("alter role {} set {name} = {}", role.quoted(), thaw_model::ident::pg_literal(value))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_escape_the_spaces_of_values() {
+        assert!(options().contains("-c default_transaction_isolation=read\\ committed -c TimeZone=UTC"));
+    }
+
+    #[test]
+    fn a_role_gets_one_statement_a_setting() {
+        let statements = role_statements(&PgIdent::exact("thaw \"x\""));
+        assert_eq!(statements.len(), SETTINGS.len());
+        assert_eq!(statements[5], "alter role \"thaw \"\"x\"\"\" set lock_timeout = '30s'");
+    }
+}
