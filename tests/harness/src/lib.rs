@@ -1,1 +1,26 @@
-//! thaw-harness
+//! Servers, processes and comparisons for tests: private, on free ports, gone afterwards.
+//!
+//! - [`PostgresServer`], [`RabbitServer`]: servers of a test's own, to restart and to kill.
+//! - [`TestDatabase`], [`TestVhost`]: a corner of the shared servers that `services run` has started.
+//! - [`Launch`] and [`Process`]: real binaries with their signals, logs and memory.
+//! - [`wait`]: conditions with deadlines.
+//!
+//! It must not know the product's code: it would then be judge in its own cause.
+
+pub mod child;
+pub mod database;
+pub mod environment;
+pub mod port;
+pub mod postgres;
+pub mod process;
+pub mod rabbit;
+pub mod search;
+pub mod vhost;
+pub mod wait;
+
+pub use database::TestDatabase;
+pub use postgres::{Fsync, PostgresOptions, PostgresServer};
+pub use process::{Finished, Launch, Process, Signal};
+pub use rabbit::{RabbitControl, RabbitServer};
+pub use search::bin;
+pub use vhost::{TestVhost, amqp_url};
