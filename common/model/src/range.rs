@@ -28,8 +28,6 @@ pub enum NumericPart {
     /// `low <= column < high`, as decimal text; an end that is `None` is open. The first and the last range of a
     /// plan without a snapshot are open, so that a row that arrives beyond them is not lost.
     Between { low: Option<String>, high: Option<String> },
-    /// Exactly one value that more rows share than a chunk should hold.
-    Value { value: String },
     /// The rows whose column is NULL; no range matches them.
     Nulls {},
 }
