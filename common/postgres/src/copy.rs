@@ -83,6 +83,14 @@ impl BinaryWriter {
         self.buffer.split()
     }
 
+    /// Takes the first `len` bytes; what is behind them (a row in progress) stays.
+    ///
+    /// # Panics
+    /// When there are fewer bytes.
+    pub fn split_to(&mut self, len: usize) -> BytesMut {
+        self.buffer.split_to(len)
+    }
+
     /// Makes room, so that a run of rows does not grow the buffer step by step.
     pub fn reserve(&mut self, additional: usize) {
         self.buffer.reserve(additional);

@@ -1,0 +1,250 @@
+//! Rows: receives the cells of a result, writes finished rows to a bounded channel, and decides about bad ones.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use thaw_model::plan::{BadRowPolicy, LoadMode, OnBadRow};
+use thaw_model::{PgIdent, TablePlan};
+use thaw_postgres::copy::BinaryWriter;
+use thaw_snowflake::RowSink;
+use tokio::sync::mpsc;
+
+use super::bad_value::{BadValue, EncodeError};
+use super::column::Column;
+
+/// Finished rows leave when they are this many bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Pieces between the encoder and the load; a full channel holds the reader back.
+const PIECES_IN_FLIGHT: usize = 4;
+
+/// A row that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRow {
+    /// Position in the chunk, from 1.
+    pub ordinal: i64,
+    pub column: PgIdent,
+    pub reason: BadValue,
+}
+
+/// What was encoded, in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Encoded {
+    /// Rows the source sent, bad ones included.
+    pub rows: i64,
+    /// Values that became NULL under `on_bad_row = null`.
+    pub nulled: u64,
+    /// Bytes of COPY data.
+    pub bytes: i64,
+    /// Rows that were set aside under `on_bad_row = quarantine`.
+    pub bad_rows: Vec<BadRow>,
+    /// Scanning, decoding and encoding; without waiting for either side.
+    pub busy: Duration,
+}
+
+/// What travels to the load.
+#[derive(Debug)]
+pub enum Piece {
+    /// COPY data: whole rows, the header before the first, the trailer after the last.
+    Rows(Bytes),
+    /// Everything was sent. A channel that ends without it means that the encoder failed.
+    End(Encoded),
+}
+
+/// The load's end of the channel.
+#[derive(Debug)]
+pub struct EncodedRows {
+    pub(crate) pieces: mpsc::Receiver<Piece>,
+}
+
+/// Encodes the rows of one attempt at a chunk. Dropping it before [`RowEncoder::finish`] makes the load give up.
+pub struct RowEncoder {
+    columns: Vec<Column>,
+    fields: u16,
+    /// A last field with the row's position, for the staging table.
+    with_ordinal: bool,
+    policy: BadRowPolicy,
+    writer: BinaryWriter,
+    /// Text that this program makes of a value.
+    scratch: String,
+    row: RowInProgress,
+    encoded: Encoded,
+    /// Since the first cell after a flush.
+    busy_since: Option<Instant>,
+    output: mpsc::Sender<Piece>,
+}
+
+/// The row whose cells are coming.
+#[derive(Default)]
+struct RowInProgress {
+    /// Where it begins in the buffer; everything before it is finished rows.
+    start: usize,
+    /// Cells received.
+    cells: usize,
+    /// The first value that was bad.
+    fault: Option<(usize, BadValue)>,
+}
+
+impl RowEncoder {
+    /// An encoder for the plan's columns, and the rows it will make.
+    ///
+    /// # Errors
+    /// [`EncodeError::Plan`] where the plan holds what no encoding exists for.
+    pub fn new(plan: &TablePlan, with_ordinal: bool) -> Result<(Self, EncodedRows), EncodeError> {
+        let strict_keys = strict_keys(plan);
+        let columns = plan
+            .columns
+            .iter()
+            .map(|planned| {
+                let is_strict_key = strict_keys.contains(&planned.target);
+                Column::new(planned, &plan.source.timezone, plan.bad_rows.nul_in_text, is_strict_key)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        // PostgreSQL's own limit is 1600 columns.
+        let fields = u16::try_from(columns.len() + usize::from(with_ordinal)).map_err(|_| {
+            let column = plan.columns.last().map_or_else(|| PgIdent::exact(""), |last| last.target.clone());
+            EncodeError::Plan { column, reason: "more columns than a table can have" }
+        })?;
+        let (output, pieces) = mpsc::channel(PIECES_IN_FLIGHT);
+        let mut writer = BinaryWriter::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+        writer.header();
+        let row = RowInProgress { start: writer.len(), ..RowInProgress::default() };
+        let encoder = Self {
+            columns,
+            fields,
+            with_ordinal,
+            policy: plan.bad_rows,
+            writer,
+            scratch: String::new(),
+            row,
+            encoded: Encoded::default(),
+            busy_since: None,
+            output,
+        };
+        Ok((encoder, EncodedRows { pieces }))
+    }
+
+    /// Rows received so far.
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        self.encoded.rows
+    }
+
+    /// After the last row: sends what is left, and the word that this was all.
+    ///
+    /// # Errors
+    /// [`EncodeError::LoadEnded`] where nobody receives any more.
+    pub async fn finish(mut self) -> Result<Encoded, EncodeError> {
+        self.writer.trailer();
+        self.row.start = self.writer.len();
+        // A result without a row sends no bytes: the load then touches nothing.
+        if self.encoded.rows > 0 {
+            self.send_finished().await?;
+        }
+        let encoded = self.encoded.clone();
+        self.output.send(Piece::End(self.encoded)).await.map_err(|_| EncodeError::LoadEnded)?;
+        Ok(encoded)
+    }
+
+    async fn send_finished(&mut self) -> Result<(), EncodeError> {
+        let piece = self.writer.split_to(self.row.start).freeze();
+        self.row.start = 0;
+        self.encoded.bytes = self.encoded.bytes.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
+        self.output.send(Piece::Rows(piece)).await.map_err(|_| EncodeError::LoadEnded)?;
+        self.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
+        Ok(())
+    }
+
+    /// A value that its column cannot hold, by the policy.
+    fn bad_value(&mut self, index: usize, field_start: usize, reason: BadValue) -> Result<(), EncodeError> {
+        let Some(column) = self.columns.get(index) else { return Err(EncodeError::Shape) };
+        match self.policy.on_bad_row {
+            OnBadRow::Null if column.nullable && !column.is_strict_key => {
+                self.writer.truncate(field_start);
+                self.writer.null();
+                self.encoded.nulled += 1;
+                Ok(())
+            }
+            OnBadRow::Fail | OnBadRow::Null => {
+                Err(EncodeError::BadRow { column: column.name.clone(), ordinal: self.encoded.rows + 1, reason })
+            }
+            OnBadRow::Quarantine => {
+                self.row.fault = Some((index, reason));
+                Ok(())
+            }
+        }
+    }
+
+    fn set_aside(&mut self, index: usize, reason: BadValue) -> Result<(), EncodeError> {
+        let Some(column) = self.columns.get(index) else { return Err(EncodeError::Shape) };
+        self.writer.truncate(self.row.start);
+        let (column, ordinal, limit) = (column.name.clone(), self.encoded.rows, self.policy.max_bad_rows);
+        if u32::try_from(self.encoded.bad_rows.len()).unwrap_or(u32::MAX) >= limit {
+            return Err(EncodeError::TooManyBadRows { limit, column, ordinal, reason });
+        }
+        self.encoded.bad_rows.push(BadRow { ordinal, column, reason });
+        Ok(())
+    }
+}
+
+impl RowSink for RowEncoder {
+    type Error = EncodeError;
+
+    fn cell(&mut self, column: usize, value: Option<&str>) -> Result<(), EncodeError> {
+        if column == 0 {
+            self.busy_since.get_or_insert_with(Instant::now);
+            self.writer.begin_row(self.fields);
+        }
+        if column != self.row.cells {
+            return Err(EncodeError::Shape);
+        }
+        self.row.cells += 1;
+        if self.row.fault.is_some() {
+            return Ok(());
+        }
+        let start = self.writer.len();
+        let codec = self.columns.get(column).ok_or(EncodeError::Shape)?;
+        match codec.encode(&mut self.writer, &mut self.scratch, value) {
+            Ok(()) => Ok(()),
+            Err(reason) => self.bad_value(column, start, reason),
+        }
+    }
+
+    fn end_row(&mut self) -> Result<(), EncodeError> {
+        if self.row.cells != self.columns.len() {
+            return Err(EncodeError::Shape);
+        }
+        self.encoded.rows += 1;
+        match self.row.fault.take() {
+            Some((index, reason)) => self.set_aside(index, reason)?,
+            None if self.with_ordinal => self.writer.int8(self.encoded.rows),
+            None => {}
+        }
+        self.row = RowInProgress { start: self.writer.len(), ..RowInProgress::default() };
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), EncodeError> {
+        if let Some(since) = self.busy_since.take() {
+            self.encoded.busy += since.elapsed();
+        }
+        if self.row.start >= PIECE_BYTES { self.send_finished().await } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for RowEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowEncoder").field("rows", &self.encoded.rows).finish_non_exhaustive()
+    }
+}
+
+/// The keys in which NULL is a bad value: those of a staged mode whose index holds NULLs distinct. A NULL key would
+/// never conflict, so every run would insert the row again.
+fn strict_keys(plan: &TablePlan) -> Vec<PgIdent> {
+    match (plan.load.mode, &plan.load.arbiter) {
+        (LoadMode::Upsert | LoadMode::InsertOnly, Some(arbiter)) if !arbiter.nulls_not_distinct => {
+            arbiter.columns.clone()
+        }
+        _ => Vec::new(),
+    }
+}
