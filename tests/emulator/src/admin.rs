@@ -1,0 +1,182 @@
+//! The admin endpoint: faults, clocks, the statement log, direct SQL. Plain HTTP, for whoever runs the tests.
+//!
+//! Everything a test wants to arrange or to ask that a client of the account could not.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use emulator_engine::{ExecuteRequest, SqlError, StatementKind};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::clock::Advance;
+use crate::execution::nanoseconds;
+use crate::faults::Rule;
+use crate::state::Emulator;
+
+type Answer = (StatusCode, Json<Value>);
+
+/// The admin endpoints.
+pub(crate) fn router(emulator: Arc<Emulator>) -> Router {
+    Router::new()
+        .route("/health", get(async || Json(json!({"ready": true}))))
+        .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
+        .route("/faults/{id}", delete(remove_fault))
+        .route("/clock", get(read_clock).post(advance_clock))
+        .route("/statements", get(list_statements).delete(clear_statements))
+        .route("/sql", post(execute))
+        .with_state(emulator)
+}
+
+fn ok(value: Value) -> Answer {
+    (StatusCode::OK, Json(value))
+}
+
+fn refuse(why: impl Into<String>) -> Answer {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": why.into()})))
+}
+
+async fn list_faults(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {
+    ok(json!(emulator.faults.list()))
+}
+
+async fn add_fault(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    rule: Result<Json<Rule>, JsonRejection>,
+) -> Answer {
+    match rule {
+        Ok(Json(rule)) => ok(json!({"id": emulator.faults.add(rule)})),
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+/// Removes all rules and forgets which tokens have expired.
+async fn clear_faults(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {
+    emulator.directory.pardon();
+    ok(json!({"removed": emulator.faults.remove(None)}))
+}
+
+async fn remove_fault(Shared(emulator): Shared<Arc<Emulator>>, Path(id): Path<u64>) -> Answer {
+    match emulator.faults.remove(Some(id)) {
+        true => ok(json!({"removed": true})),
+        false => (StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no rule {id}")}))),
+    }
+}
+
+async fn read_clock(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {
+    ok(json!(emulator.clock.read()))
+}
+
+async fn advance_clock(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    by: Result<Json<Advance>, JsonRejection>,
+) -> Answer {
+    match by {
+        Ok(Json(by)) => {
+            emulator.clock.advance(&by);
+            ok(json!(emulator.clock.read()))
+        }
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+/// `GET /statements?sql_contains=&query_tag_contains=`
+#[derive(Debug, Deserialize)]
+struct LogFilter {
+    sql_contains: Option<String>,
+    query_tag_contains: Option<String>,
+}
+
+async fn list_statements(Shared(emulator): Shared<Arc<Emulator>>, Query(filter): Query<LogFilter>) -> Answer {
+    ok(json!(emulator.statements.log(|statement| {
+        let sql = statement.submission.sql.to_uppercase();
+        let tag = statement.submission.parameters.query_tag.as_deref().unwrap_or_default();
+        filter.sql_contains.as_ref().is_none_or(|part| sql.contains(&part.to_uppercase()))
+            && filter.query_tag_contains.as_ref().is_none_or(|part| tag.contains(part))
+    })))
+}
+
+async fn clear_statements(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {
+    emulator.statements.clear_log();
+    ok(json!({}))
+}
+
+/// `POST /sql`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectSql {
+    /// One statement, or several to be executed in order.
+    sql: OneOrMany,
+    database: Option<String>,
+    schema: Option<String>,
+    /// The session's time zone; UTC if absent.
+    timezone: Option<String>,
+    /// Commit so many seconds before the virtual clock's now.
+    #[serde(default)]
+    seconds_ago: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Executes at once, sees everything, and makes what it commits visible to everybody at once.
+async fn execute(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    body: Result<Json<DirectSql>, JsonRejection>,
+) -> Answer {
+    let direct = match body {
+        Ok(Json(direct)) => direct,
+        Err(error) => return refuse(error.body_text()),
+    };
+    let statements = match &direct.sql {
+        OneOrMany::One(sql) => std::slice::from_ref(sql),
+        OneOrMany::Many(list) => list.as_slice(),
+    };
+    let mut last = json!({});
+    for sql in statements {
+        match Box::pin(execute_one(&emulator, sql, &direct)).await {
+            Ok(answer) => last = answer,
+            Err(error) => {
+                let body = json!({
+                    "error": error.message, "code": error.code, "sql_state": error.sql_state, "sql": sql,
+                });
+                return (StatusCode::UNPROCESSABLE_ENTITY, Json(body));
+            }
+        }
+    }
+    emulator.reveal_commits();
+    ok(last)
+}
+
+async fn execute_one(emulator: &Emulator, sql: &str, direct: &DirectSql) -> Result<Value, SqlError> {
+    let ago = std::time::Duration::try_from_secs_f64(direct.seconds_ago).unwrap_or_default();
+    let now = nanoseconds(emulator.clock.now_ms()) - i128::try_from(ago.as_nanos()).unwrap_or(0);
+    let request = ExecuteRequest {
+        sql: sql.to_owned(),
+        database: direct.database.clone(),
+        schema: direct.schema.clone(),
+        timezone: Some(direct.timezone.clone().unwrap_or_else(|| "UTC".to_owned())),
+        user: "ADMIN".to_owned(),
+        account: emulator.directory.account().to_owned(),
+        now,
+        visible_until: now,
+        ..ExecuteRequest::default()
+    };
+    let output = emulator.engine.execute(request).await?;
+    let columns: Vec<_> = output.columns.iter().map(|column| column.name.clone()).collect();
+    let changed = match output.kind {
+        StatementKind::Dml { inserted, updated, deleted } => {
+            json!({"inserted": inserted, "updated": updated, "deleted": deleted})
+        }
+        StatementKind::Query | StatementKind::Ddl => Value::Null,
+    };
+    Ok(json!({"columns": columns, "rows": output.rows.collect().await?, "changed": changed}))
+}

@@ -1,0 +1,269 @@
+//! The statements the server knows: states, handles, request ids, expiry, and the log of what was asked.
+//!
+//! A handle belongs to its user. A finished result lives for 24 hours of the virtual clock; afterwards, and for
+//! everybody else, the handle is unknown. Knows nothing of HTTP.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::api::answers::Refusal;
+use crate::api::submit::Submission;
+use crate::result_set::ResultSet;
+
+/// Older statements leave the log, not the store.
+const LOG_CAPACITY: usize = 50_000;
+
+/// Where a statement is.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    /// Being executed.
+    Running,
+    /// Done; the result is kept.
+    Succeeded(Arc<ResultSet>),
+    /// Ended with an answer that every poll repeats.
+    Failed(Refusal),
+    /// Done, and its result has been thrown away.
+    Gone,
+}
+
+/// One submitted statement.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) handle: Uuid,
+    pub(crate) submission: Submission,
+    pub(crate) created_ms: i64,
+    /// Cancels the execution.
+    pub(crate) cancel: CancellationToken,
+    state: watch::Sender<State>,
+    finished_ms: AtomicI64,
+    scanned: Mutex<Option<Vec<String>>>,
+    fetches: Mutex<BTreeMap<usize, u64>>,
+    resubmitted: AtomicBool,
+}
+
+/// All statements.
+#[derive(Debug, Default)]
+pub(crate) struct Statements(Mutex<Store>);
+
+#[derive(Debug, Default)]
+struct Store {
+    by_handle: HashMap<Uuid, Arc<Statement>>,
+    by_request: HashMap<(String, Uuid), Uuid>,
+    log: VecDeque<Arc<Statement>>,
+}
+
+/// A line of the log, as `GET /statements` shows it. Times are milliseconds since 1970 by the virtual clock.
+#[derive(Debug, Serialize)]
+pub(crate) struct LogEntry {
+    handle: Uuid,
+    sql: String,
+    user: String,
+    request_id: Option<Uuid>,
+    query_tag: Option<String>,
+    database: Option<String>,
+    schema: Option<String>,
+    warehouse: Option<String>,
+    role: Option<String>,
+    #[serde(rename = "async")]
+    asynchronous: bool,
+    /// A resubmission with `retry=true` found this execution.
+    resubmitted: bool,
+    /// `running`, `succeeded`, `failed` or `gone`.
+    state: &'static str,
+    code: Option<String>,
+    created_ms: i64,
+    elapsed_ms: Option<i64>,
+    rows: Option<u64>,
+    partitions: Option<usize>,
+    uncompressed_bytes: Option<u64>,
+    /// Tables the statement read; `null` while that is not known.
+    tables: Option<Vec<String>>,
+    /// Whether it read any.
+    scanned: Option<bool>,
+    /// How often each partition was fetched.
+    fetches: BTreeMap<usize, u64>,
+}
+
+impl Statement {
+    /// A running statement with a fresh handle, of the form of Snowflake's query ids.
+    pub(crate) fn new(submission: Submission, created_ms: i64) -> Self {
+        let mut bytes = *Uuid::new_v4().as_bytes();
+        if let Some(first) = bytes.first_mut() {
+            *first = 1;
+        }
+        Self {
+            handle: Uuid::from_bytes(bytes),
+            submission,
+            created_ms,
+            cancel: CancellationToken::new(),
+            state: watch::Sender::new(State::Running),
+            finished_ms: AtomicI64::new(i64::MIN),
+            scanned: Mutex::default(),
+            fetches: Mutex::default(),
+            resubmitted: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it is now.
+    pub(crate) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Waits until it no longer runs. Cancel-safe.
+    pub(crate) async fn ended(&self) -> State {
+        let mut receiver = self.state.subscribe();
+        match receiver.wait_for(|state| !matches!(state, State::Running)).await {
+            Ok(state) => state.clone(),
+            // Cannot be: the sender lives as long as `self`.
+            Err(_) => State::Gone,
+        }
+    }
+
+    /// Ends it, once; a later end of the same statement changes nothing.
+    pub(crate) fn end(&self, state: State, now_ms: i64) {
+        self.state.send_if_modified(|current| {
+            let running = matches!(current, State::Running);
+            if running {
+                self.finished_ms.store(now_ms, Ordering::Relaxed);
+                *current = state;
+            }
+            running
+        });
+    }
+
+    /// Throws the result away.
+    pub(crate) fn forget_result(&self) {
+        self.state.send_replace(State::Gone);
+    }
+
+    /// Replaces an end that was fine by an error that every later request sees.
+    pub(crate) fn fail(&self, refusal: Refusal) {
+        self.state.send_replace(State::Failed(refusal));
+    }
+
+    /// Notes the tables it reads.
+    pub(crate) fn note_tables(&self, tables: Vec<String>) {
+        *self.scanned.lock().unwrap_or_else(PoisonError::into_inner) = Some(tables);
+    }
+
+    /// Notes that a partition was fetched.
+    pub(crate) fn note_fetch(&self, partition: usize) {
+        *self.fetches.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default() += 1;
+    }
+
+    fn log_entry(&self) -> LogEntry {
+        let (state, code, result) = match self.state() {
+            State::Running => ("running", None, None),
+            State::Succeeded(result) => ("succeeded", None, Some(result)),
+            State::Failed(refusal) => ("failed", Some(refusal.code().to_owned()), None),
+            State::Gone => ("gone", None, None),
+        };
+        let finished_ms = self.finished_ms.load(Ordering::Relaxed);
+        let tables = self.scanned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let submission = &self.submission;
+        LogEntry {
+            handle: self.handle,
+            sql: submission.sql.clone(),
+            user: submission.user.clone(),
+            request_id: submission.request_id,
+            query_tag: submission.parameters.query_tag.clone(),
+            database: submission.database.clone(),
+            schema: submission.schema.clone(),
+            warehouse: submission.warehouse.clone(),
+            role: submission.role.clone(),
+            asynchronous: submission.asynchronous,
+            resubmitted: self.resubmitted.load(Ordering::Relaxed),
+            state,
+            code,
+            created_ms: self.created_ms,
+            elapsed_ms: (finished_ms > i64::MIN).then(|| finished_ms - self.created_ms),
+            rows: result.as_ref().map(|result| result.partitions.row_count()),
+            partitions: result.as_ref().map(|result| result.partitions.list().len()),
+            uncompressed_bytes: result
+                .as_ref()
+                .map(|result| result.partitions.list().iter().map(|one| one.uncompressed_size).sum()),
+            scanned: tables.as_ref().map(|tables| !tables.is_empty()),
+            tables,
+            fetches: self.fetches.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+impl Statements {
+    /// Takes a new statement in.
+    pub(crate) fn insert(&self, statement: &Arc<Statement>) {
+        let mut store = self.lock();
+        if let Some(request_id) = statement.submission.request_id {
+            let key = (statement.submission.user.clone(), request_id);
+            store.by_request.insert(key, statement.handle);
+        }
+        store.by_handle.insert(statement.handle, Arc::clone(statement));
+        if store.log.len() == LOG_CAPACITY {
+            store.log.pop_front();
+        }
+        store.log.push_back(Arc::clone(statement));
+    }
+
+    /// The execution a resubmission refers to: the last one of that request id which has not failed.
+    pub(crate) fn of_request(&self, user: &str, request_id: Uuid) -> Option<Arc<Statement>> {
+        let store = self.lock();
+        let handle = store.by_request.get(&(user.to_owned(), request_id))?;
+        let statement = store.by_handle.get(handle)?;
+        if matches!(statement.state(), State::Failed(_) | State::Gone) {
+            return None;
+        }
+        statement.resubmitted.store(true, Ordering::Relaxed);
+        Some(Arc::clone(statement))
+    }
+
+    /// The statement of a handle, if `user` may know it.
+    pub(crate) fn of_handle(&self, handle: &str, user: &str) -> Option<Arc<Statement>> {
+        let handle = Uuid::parse_str(handle).ok()?;
+        let store = self.lock();
+        let statement = store.by_handle.get(&handle).filter(|statement| statement.submission.user == user)?;
+        Some(Arc::clone(statement))
+    }
+
+    /// Forgets the handles of statements created before `before_ms` that have ended; their results go with them.
+    pub(crate) fn expire(&self, before_ms: i64) {
+        let mut store = self.lock();
+        store.by_handle.retain(|_, statement| {
+            let keep = statement.created_ms >= before_ms || matches!(statement.state(), State::Running);
+            if !keep {
+                statement.forget_result();
+            }
+            keep
+        });
+        let Store { by_handle, by_request, .. } = &mut *store;
+        by_request.retain(|_, handle| by_handle.contains_key(handle));
+    }
+
+    /// The statements of the log that `wanted` takes, oldest first.
+    pub(crate) fn log(&self, wanted: impl Fn(&Statement) -> bool) -> Vec<LogEntry> {
+        let statements: Vec<_> =
+            self.lock().log.iter().filter(|statement| wanted(statement)).cloned().collect();
+        statements.iter().map(|statement| statement.log_entry()).collect()
+    }
+
+    /// Empties the log; handles stay valid.
+    pub(crate) fn clear_log(&self) {
+        self.lock().log.clear();
+    }
+
+    /// Cancels whatever runs.
+    pub(crate) fn cancel_all(&self) {
+        for statement in self.lock().by_handle.values() {
+            statement.cancel.cancel();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
