@@ -1,6 +1,12 @@
 //! The SELECT of one chunk: the only place that renders it.
+//!
+//! Columns by name, the snapshot, the user's filter in parentheses, the watermark's bound, the range. Bounds are
+//! the user's data: an error never shows one.
 
-use thaw_model::{ChunkRange, Classify, Disposition, TablePlan};
+use thaw_model::ident::sf_literal;
+use thaw_model::plan::{SourcePlan, WatermarkBound};
+use thaw_model::range::NumericPart;
+use thaw_model::{ChunkRange, Classify, Disposition, SourceType, TablePlan};
 
 /// Why a plan or a range gives no statement: it was damaged in the status tables or written by a faulty planner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +38,118 @@ impl Classify for ChunkQueryError {
 ///
 /// # Errors
 /// A bound that is not what its type says; it is not shown, for it is the user's data.
-pub fn chunk_query(_plan: &TablePlan, _range: &ChunkRange) -> Result<String, ChunkQueryError> {
-    Err(ChunkQueryError::NoColumns)
+pub fn chunk_query(plan: &TablePlan, range: &ChunkRange) -> Result<String, ChunkQueryError> {
+    if plan.columns.is_empty() {
+        return Err(ChunkQueryError::NoColumns);
+    }
+    let columns: Vec<String> = plan.columns.iter().map(|column| column.source.quoted()).collect();
+    let mut predicates = source_predicates(&plan.source)?;
+    predicates.extend(range_predicate(range)?);
+    Ok(format!("select {}\n{}{}", columns.join(", "), from(&plan.source), where_clause(&predicates)))
+}
+
+/// Renders what every statement of the plan reads from: `FROM`, the snapshot, the filter and the watermark's bound.
+///
+/// # Errors
+/// A bound that is not what its type says.
+pub fn source_clause(source: &SourcePlan) -> Result<String, ChunkQueryError> {
+    Ok(format!("{}{}", from(source), where_clause(&source_predicates(source)?)))
+}
+
+fn from(source: &SourcePlan) -> String {
+    let SourcePlan { database, schema, table, snapshot, .. } = source;
+    let name = format!("{}.{}.{}", database.quoted(), schema.quoted(), table.quoted());
+    match snapshot {
+        Some(moment) => format!("from {name} at(timestamp => {}::timestamp_tz)", sf_literal(moment)),
+        None => format!("from {name}"),
+    }
+}
+
+fn where_clause(predicates: &[String]) -> String {
+    if predicates.is_empty() { String::new() } else { format!("\nwhere {}", predicates.join("\n  and ")) }
+}
+
+fn source_predicates(source: &SourcePlan) -> Result<Vec<String>, ChunkQueryError> {
+    let mut predicates = Vec::new();
+    if let Some(filter) = &source.filter {
+        // The line breaks keep a comment at the filter's end from eating the parenthesis.
+        predicates.push(format!("(\n{filter}\n)"));
+    }
+    if let Some(bound) = &source.watermark {
+        let column = bound.column.quoted();
+        predicates.push(format!("({column} >= {} or {column} is null)", watermark_literal(bound)?));
+    }
+    Ok(predicates)
+}
+
+fn range_predicate(range: &ChunkRange) -> Result<Option<String>, ChunkQueryError> {
+    let (column, part) = match range {
+        ChunkRange::SingleChunk {} => return Ok(None),
+        ChunkRange::NumericRange { column, part } => (column.quoted(), part),
+    };
+    Ok(Some(match part {
+        NumericPart::Nulls {} => format!("{column} is null"),
+        NumericPart::Between { low, high } => {
+            let low = low.as_deref().map(decimal).transpose()?;
+            let high = high.as_deref().map(decimal).transpose()?;
+            match (low, high) {
+                (Some(low), Some(high)) => format!("{column} >= {low} and {column} < {high}"),
+                (Some(low), None) => format!("{column} >= {low}"),
+                (None, Some(high)) => format!("{column} < {high}"),
+                // NULLs are in a chunk of their own.
+                (None, None) => format!("{column} is not null"),
+            }
+        }
+    }))
+}
+
+/// `[-]digits[.digits]`, which may stand in SQL without quotes.
+fn decimal(text: &str) -> Result<&str, ChunkQueryError> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if digits(whole) && digits(fraction) { Ok(text) } else { Err(ChunkQueryError::BoundNotDecimal) }
+}
+
+fn watermark_literal(watermark: &WatermarkBound) -> Result<String, ChunkQueryError> {
+    let bound = watermark.bound.as_str();
+    let temporal = |text: &str, pg_type: &str| {
+        let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b':' | b'.' | b' ');
+        if text.is_empty() || !text.bytes().all(fits) {
+            return Err(ChunkQueryError::WatermarkBound);
+        }
+        Ok(format!("{}::{pg_type}", sf_literal(text)))
+    };
+    match watermark.source_type {
+        SourceType::Number { .. } => {
+            decimal(bound).map(str::to_owned).map_err(|_| ChunkQueryError::WatermarkBound)
+        }
+        SourceType::Text { .. } => Ok(sf_literal(bound)),
+        SourceType::Date => temporal(bound, "date"),
+        SourceType::TimestampNtz { .. } => temporal(bound, "timestamp_ntz(9)"),
+        SourceType::TimestampLtz { .. } => temporal(&with_zone(bound), "timestamp_ltz(9)"),
+        SourceType::TimestampTz { .. } => temporal(&with_zone(bound), "timestamp_tz(9)"),
+        SourceType::Float
+        | SourceType::DecFloat
+        | SourceType::Boolean
+        | SourceType::Binary
+        | SourceType::Time { .. }
+        | SourceType::Variant
+        | SourceType::Object
+        | SourceType::Array
+        | SourceType::Geography
+        | SourceType::Geometry
+        | SourceType::Vector
+        | SourceType::Uuid => Err(ChunkQueryError::WatermarkType),
+    }
+}
+
+/// A bound of an instant that names no offset is in UTC, whatever the session's zone.
+fn with_zone(bound: &str) -> String {
+    let time = bound.split_once(' ').map_or("", |(_, time)| time);
+    if time.contains(['+', '-']) {
+        return bound.to_owned();
+    }
+    let midnight = if time.is_empty() { " 00:00:00" } else { "" };
+    format!("{bound}{midnight} +0000")
 }

@@ -5,13 +5,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use reqwest::Method;
 use secrecy::SecretString;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
+use uuid::Uuid;
 
-use crate::auth::Auth;
-use crate::error::SnowflakeError;
-use crate::partition::{PartitionStats, RowSink};
-use crate::request::Statement;
-use crate::response::{ResultSet, StatementHandle, Table};
+use crate::auth::{Auth, TokenSource, base_url};
+use crate::connect;
+use crate::error::{RESULT_TOO_LARGE, SnowflakeError};
+use crate::partition::{CollectRows, PartitionRead, PartitionStats, RowSink};
+use crate::poll::BackOff;
+use crate::request::{Body, Statement};
+use crate::response::{Envelope, ResultSet, StatementHandle, Table};
+use crate::transport::{BodyReader, Call, Reply, Transport};
+
+/// The server ends a statement at its time limit; the client waits this much longer for it to say so.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(60);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(15);
+const BACKGROUND_CANCELS_MAX: usize = 64;
 
 /// How to reach an account.
 #[derive(Debug, Clone)]
@@ -76,21 +90,48 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
+struct Shared {
+    transport: Transport,
+    /// Cancels that nobody waits for; more than these are not sent.
+    cancels: Arc<Semaphore>,
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
+        f.debug_struct("Client").field("base", &self.shared.transport.base.as_str()).finish_non_exhaustive()
     }
 }
 
-struct Shared {}
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Async,
+    Sync,
+}
+
+enum Submitted {
+    Done(ResultSet),
+    Running(StatementHandle),
+}
 
 impl Client {
     /// Sets up the client; connects to nothing. Reads `ca_file`.
     ///
     /// # Errors
     /// A url, account, token, proxy or certificate file that cannot be used.
-    pub fn new(_config: ClientConfig) -> Result<Self, SnowflakeError> {
-        Ok(Self { shared: Arc::new(Shared {}) })
+    pub fn new(config: ClientConfig) -> Result<Self, SnowflakeError> {
+        let base = base_url(&config.account, config.url.as_deref())?;
+        let transport = Transport {
+            http: connect::http_client(&config, &base)?,
+            tokens: TokenSource::new(&config.auth, &config.account)?,
+            timeouts: config.timeouts,
+            permits: Arc::new(Semaphore::new(
+                config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
+            )),
+            base,
+        };
+        Ok(Self {
+            shared: Arc::new(Shared { transport, cancels: Arc::new(Semaphore::new(BACKGROUND_CANCELS_MAX)) }),
+        })
     }
 
     /// Submits asynchronously and waits for the end. Must run within a tokio runtime.
@@ -99,9 +140,8 @@ impl Client {
     ///
     /// # Errors
     /// See [`SnowflakeError`]; its disposition says what to do.
-    pub async fn execute(&self, _statement: &Statement) -> Result<ResultSet, SnowflakeError> {
-        let _shared = &self.shared;
-        std::future::pending().await
+    pub async fn execute(&self, statement: &Statement) -> Result<ResultSet, SnowflakeError> {
+        self.run(statement, Mode::Async).await
     }
 
     /// Submits synchronously (the server waits up to 45 s) and waits for the end: one round trip for short
@@ -109,32 +149,50 @@ impl Client {
     ///
     /// # Errors
     /// See [`SnowflakeError`].
-    pub async fn submit_sync(&self, _statement: &Statement) -> Result<ResultSet, SnowflakeError> {
-        std::future::pending().await
+    pub async fn submit_sync(&self, statement: &Statement) -> Result<ResultSet, SnowflakeError> {
+        self.run(statement, Mode::Sync).await
     }
 
     /// Runs a statement with a small result and reads all of it.
     ///
     /// # Errors
     /// See [`SnowflakeError`].
-    pub async fn query(&self, _statement: &Statement) -> Result<Table, SnowflakeError> {
-        std::future::pending().await
+    pub async fn query(&self, statement: &Statement) -> Result<Table, SnowflakeError> {
+        let result = self.submit_sync(statement).await?;
+        let mut rows = CollectRows::default();
+        for partition in 0..result.partitions.len() {
+            self.read_partition(&result, partition, &mut rows).await?;
+        }
+        Ok(Table { handle: result.handle, columns: result.columns, rows: rows.rows })
     }
 
     /// The result of a statement that another process of the same user submitted, waiting for its end.
     ///
     /// # Errors
     /// See [`SnowflakeError`]; an expired handle is [`SqlFault::HandleExpired`](crate::SqlFault::HandleExpired).
-    pub async fn attach(&self, _handle: &StatementHandle) -> Result<ResultSet, SnowflakeError> {
-        std::future::pending().await
+    pub async fn attach(&self, handle: &StatementHandle) -> Result<ResultSet, SnowflakeError> {
+        if let Some(result) = self.poll(handle).await? {
+            return Ok(result);
+        }
+        self.wait(handle, None).await
     }
 
     /// Asks the server to cancel a statement. A statement that has ended already is no error.
     ///
     /// # Errors
     /// Network and credentials.
-    pub async fn cancel(&self, _handle: &StatementHandle) -> Result<(), SnowflakeError> {
-        std::future::pending().await
+    pub async fn cancel(&self, handle: &StatementHandle) -> Result<(), SnowflakeError> {
+        let call = Call {
+            method: Method::POST,
+            path: format!("/{handle}/cancel"),
+            query: Vec::new(),
+            body: Some(Bytes::from_static(b"{}")),
+            urgent: true,
+        };
+        match self.shared.transport.call(&call).await? {
+            // 422 is 000709: nothing runs under this handle.
+            Reply::Success(_) | Reply::Running(_) | Reply::TimedOut(_) | Reply::Failed(_) => Ok(()),
+        }
     }
 
     /// Reads partition `partition` of a result into `sink`, as a stream, and checks its number of rows.
@@ -144,10 +202,176 @@ impl Client {
     /// worth nothing.
     pub async fn read_partition<S: RowSink>(
         &self,
-        _result: &ResultSet,
-        _partition: usize,
-        _sink: &mut S,
+        result: &ResultSet,
+        partition: usize,
+        sink: &mut S,
     ) -> Result<PartitionStats, S::Error> {
-        std::future::pending().await
+        let count = result.partitions.len();
+        let Some(info) = result.partitions.get(partition) else {
+            return Err(SnowflakeError::NoSuchPartition { partition, count }.into());
+        };
+        let mut read = PartitionRead::new(result.columns.len(), sink);
+        if partition == 0 {
+            read.take(&result.inline).await?;
+        } else {
+            let mut body = self.open_partition(&result.handle, partition).await?;
+            while let Some(piece) = body.next().await? {
+                read.take(&piece).await?;
+            }
+        }
+        let stats = read.finish()?;
+        if stats.rows != info.row_count {
+            let (expected, actual) = (info.row_count, stats.rows);
+            return Err(SnowflakeError::RowCount { partition, expected, actual }.into());
+        }
+        Ok(stats)
     }
+
+    async fn open_partition(
+        &self,
+        handle: &StatementHandle,
+        partition: usize,
+    ) -> Result<BodyReader, SnowflakeError> {
+        let call = status_call(handle, Some(partition));
+        match self.shared.transport.open(&call).await? {
+            Reply::Success(body) => Ok(body),
+            Reply::Running(envelope) => {
+                Err(SnowflakeError::Throttled { status: 202, code: envelope.code(), after: None })
+            }
+            Reply::TimedOut(_) => Err(SnowflakeError::StatementTimedOut { handle: Some(handle.clone()) }),
+            Reply::Failed(envelope) => Err(SnowflakeError::sql(&envelope, Some(handle.clone()))),
+        }
+    }
+
+    async fn run(&self, statement: &Statement, mode: Mode) -> Result<ResultSet, SnowflakeError> {
+        let deadline = statement.timeout.map(|limit| Instant::now() + limit + TIMEOUT_GRACE);
+        match self.submit(statement, mode).await? {
+            Submitted::Done(result) => Ok(result),
+            Submitted::Running(handle) => {
+                tracing::debug!(query_id = %handle, "statement runs");
+                let mut guard = CancelOnDrop { client: self.clone(), handle: Some(handle.clone()) };
+                let outcome = self.wait(&handle, deadline).await;
+                if outcome.as_ref().map_or_else(SnowflakeError::statement_has_ended, |_| true) {
+                    guard.handle = None;
+                }
+                outcome
+            }
+        }
+    }
+
+    /// The request runs in a task of its own: a submit that is given up half-way would leave a statement that
+    /// nobody knows the handle of. Its end is bounded by the request's time limits.
+    async fn submit(&self, statement: &Statement, mode: Mode) -> Result<Submitted, SnowflakeError> {
+        let body = serde_json::to_vec(&Body::of(statement)).map_err(|_| SnowflakeError::Gone)?;
+        let mut query = vec![("requestId", Uuid::new_v4().to_string())];
+        if mode == Mode::Async {
+            query.push(("async", "true".to_owned()));
+        }
+        let call =
+            Call { method: Method::POST, path: String::new(), query, body: Some(body.into()), urgent: false };
+        let client = self.clone();
+        let (sender, receiver) = oneshot::channel();
+        let task = async move {
+            let outcome = client.shared.transport.call(&call).await.and_then(submitted);
+            if let Err(Ok(Submitted::Running(handle))) = sender.send(outcome) {
+                client.cancel_in_background(handle);
+            }
+        };
+        tokio::spawn(task.instrument(tracing::Span::current()));
+        receiver.await.unwrap_or(Err(SnowflakeError::Gone))
+    }
+
+    async fn wait(
+        &self,
+        handle: &StatementHandle,
+        deadline: Option<Instant>,
+    ) -> Result<ResultSet, SnowflakeError> {
+        let mut back_off = BackOff::new();
+        loop {
+            tokio::time::sleep(back_off.delay()).await;
+            if let Some(result) = self.poll(handle).await? {
+                return Ok(result);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Err(SnowflakeError::GaveUp { handle: handle.clone() });
+            }
+        }
+    }
+
+    /// `None`: it still runs.
+    async fn poll(&self, handle: &StatementHandle) -> Result<Option<ResultSet>, SnowflakeError> {
+        match self.shared.transport.call(&status_call(handle, None)).await? {
+            Reply::Success(bytes) => result_of(bytes).map(Some),
+            Reply::Running(_) => Ok(None),
+            Reply::TimedOut(_) => Err(SnowflakeError::StatementTimedOut { handle: Some(handle.clone()) }),
+            Reply::Failed(envelope) => Err(SnowflakeError::sql(&envelope, Some(handle.clone()))),
+        }
+    }
+
+    fn cancel_in_background(&self, handle: StatementHandle) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Ok(permit) = Arc::clone(&self.shared.cancels).try_acquire_owned() else {
+            tracing::debug!(query_id = %handle, "too many cancels at once; the statement runs on");
+            return;
+        };
+        let client = self.clone();
+        runtime.spawn(async move {
+            let _permit = permit;
+            match timeout(CANCEL_TIMEOUT, client.cancel(&handle)).await {
+                Ok(Ok(())) => tracing::debug!(query_id = %handle, "statement cancelled"),
+                Ok(Err(error)) => tracing::debug!(query_id = %handle, error = %error, "cancel failed"),
+                Err(_) => tracing::debug!(query_id = %handle, "cancel took too long"),
+            }
+        });
+    }
+}
+
+/// Cancels a statement that its waiter has abandoned.
+struct CancelOnDrop {
+    client: Client,
+    handle: Option<StatementHandle>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            self.client.cancel_in_background(handle);
+        }
+    }
+}
+
+fn status_call(handle: &StatementHandle, partition: Option<usize>) -> Call {
+    let query = partition.map(|number| ("partition", number.to_string())).into_iter().collect();
+    Call { method: Method::GET, path: format!("/{handle}"), query, body: None, urgent: false }
+}
+
+fn submitted(reply: Reply<Bytes>) -> Result<Submitted, SnowflakeError> {
+    match reply {
+        Reply::Success(bytes) => {
+            let envelope = Envelope::read(&bytes)?;
+            // With async=true the acceptance may come as 200, too: a handle and no metadata.
+            if envelope.is_running() {
+                return Ok(Submitted::Running(envelope.handle()?));
+            }
+            envelope_result(envelope, bytes).map(Submitted::Done)
+        }
+        Reply::Running(envelope) => Ok(Submitted::Running(envelope.handle()?)),
+        Reply::TimedOut(envelope) => {
+            Err(SnowflakeError::StatementTimedOut { handle: envelope.handle().ok() })
+        }
+        Reply::Failed(envelope) => Err(SnowflakeError::sql(&envelope, None)),
+    }
+}
+
+fn result_of(bytes: Bytes) -> Result<ResultSet, SnowflakeError> {
+    let envelope = Envelope::read(&bytes)?;
+    envelope_result(envelope, bytes)
+}
+
+fn envelope_result(envelope: Envelope, bytes: Bytes) -> Result<ResultSet, SnowflakeError> {
+    // A result that is too large may come as a success that is incomplete.
+    if envelope.code().as_deref() == Some(RESULT_TOO_LARGE) {
+        return Err(SnowflakeError::sql(&envelope, None));
+    }
+    Ok(envelope.into_result(bytes)?)
 }

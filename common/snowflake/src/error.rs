@@ -11,7 +11,10 @@ use thaw_model::{Classify, Disposition};
 
 use crate::auth::KeyError;
 use crate::chunk_query::ChunkQueryError;
-use crate::response::StatementHandle;
+use crate::response::{Envelope, StatementHandle};
+use crate::sql_fault;
+
+pub(crate) const RESULT_TOO_LARGE: &str = "391908";
 
 /// Everything the client can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +30,19 @@ pub enum SnowflakeError {
     #[error("snowflake token holds characters that no header may hold")]
     InvalidToken,
     #[error("cannot read the ca file `{path}`")]
-    CaFile { path: String, #[source] source: std::io::Error },
+    CaFile {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the ca file `{0}` holds no certificate in PEM form")]
     CaFileEmpty(String),
     #[error("the proxy's url is not valid")]
     InvalidProxy,
     #[error("cannot set up the https client")]
     Setup(#[source] reqwest::Error),
+    #[error("the client is shutting down")]
+    Gone,
     #[error("token cannot be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
 
@@ -69,12 +78,12 @@ pub enum SnowflakeError {
 
     #[error("statement hit its time limit and was cancelled{}", Handle(.handle))]
     StatementTimedOut { handle: Option<StatementHandle> },
-    #[error("{fault}")]
+    #[error("statement {handle} did not end long after its time limit")]
+    GaveUp { handle: StatementHandle },
+    #[error("{fault} (code {code}, sqlstate {sql_state}{})", Handle(.handle))]
     Sql { fault: SqlFault, code: String, sql_state: String, handle: Option<StatementHandle> },
     #[error("partition {partition} has {actual} rows, its metadata says {expected}")]
     RowCount { partition: usize, expected: u64, actual: u64 },
-    #[error("partitions of the result have {actual} rows in all, its metadata says {expected}")]
-    TotalRowCount { expected: u64, actual: u64 },
     #[error("the result has {count} partitions, there is no partition {partition}")]
     NoSuchPartition { partition: usize, count: usize },
     #[error("the chunk's statement cannot be rendered")]
@@ -124,13 +133,13 @@ pub enum SqlFault {
     ObjectMissing { object: Option<String> },
     /// 000904: a column is missing.
     ColumnMissing { column: Option<String> },
-    /// 001003 and its kind: the statement does not compile.
+    /// 001003 (syntax), 001007 and 001044 (types), 002140 and 002141 (functions): the statement does not compile.
     Compilation,
     /// 003001: the role lacks a privilege.
     Privilege,
-    /// 000606: no warehouse, or it cannot be used.
+    /// 000606, 390201, 390189: no warehouse or role that may be used.
     NoWarehouse,
-    /// 000709 on a handle that was good: the result is gone.
+    /// 000709, 000612: nothing is known under the handle, or its result has expired.
     HandleExpired,
     /// 391908: the result is too large; the statement must be split.
     ResultTooLarge,
@@ -138,13 +147,13 @@ pub enum SqlFault {
     Cancelled,
     /// 000630: the warehouse's or the statement's time limit.
     TimedOut,
-    /// The warehouse resumes or is suspended.
+    /// SQLSTATE 57P03, 090073: the warehouse resumes, or is suspended.
     WarehouseResuming,
-    /// 000625 and its kind: a lock was not to be had.
+    /// 000625: a lock was not to be had.
     Locked,
-    /// The account's concurrency limits.
+    /// 390505, SQLSTATE 53xxx: the account's limits.
     Overloaded,
-    /// 3xxxxx internal errors of the server.
+    /// 000603, 300002, 370001: an incident in the server.
     Internal,
     /// Everything else: this statement's own fault.
     Other,
@@ -193,12 +202,136 @@ impl fmt::Display for SqlFault {
     }
 }
 
+impl SnowflakeError {
+    /// The error of a failed statement.
+    pub(crate) fn sql(envelope: &Envelope, known: Option<StatementHandle>) -> Self {
+        let code = envelope.code().unwrap_or_default();
+        let sql_state = envelope.sql_state().unwrap_or_default().to_owned();
+        let fault = SqlFault::of(&code, &sql_state, envelope.message.as_deref().unwrap_or_default());
+        Self::Sql { fault, code, sql_state, handle: known.or_else(|| envelope.handle().ok()) }
+    }
+
+    /// The server has said that the statement is over: there is nothing to cancel.
+    pub(crate) fn statement_has_ended(&self) -> bool {
+        matches!(self, Self::Sql { .. } | Self::StatementTimedOut { .. })
+    }
+}
+
+impl SqlFault {
+    /// By code; the SQLSTATE decides about codes that are not listed, the message about nothing.
+    fn of(code: &str, sql_state: &str, message: &str) -> Self {
+        match code {
+            "000707" => Self::SnapshotGone,
+            "002003" | "002043" => Self::ObjectMissing { object: sql_fault::object(message) },
+            "000904" => Self::ColumnMissing { column: sql_fault::column(message) },
+            "001003" | "001007" | "001044" | "002140" | "002141" => Self::Compilation,
+            "003001" => Self::Privilege,
+            "000606" | "390189" | "390201" => Self::NoWarehouse,
+            "000709" | "000612" => Self::HandleExpired,
+            RESULT_TOO_LARGE => Self::ResultTooLarge,
+            "000604" => Self::Cancelled,
+            "000630" => Self::TimedOut,
+            "090073" => Self::WarehouseResuming,
+            "000625" => Self::Locked,
+            "390505" => Self::Overloaded,
+            "000603" | "300002" | "370001" => Self::Internal,
+            _ => Self::of_state(sql_state),
+        }
+    }
+
+    fn of_state(sql_state: &str) -> Self {
+        match sql_state {
+            "42501" => Self::Privilege,
+            "42601" => Self::Compilation,
+            "42S02" => Self::ObjectMissing { object: None },
+            "57P03" => Self::WarehouseResuming,
+            "40001" | "40P01" | "55P03" => Self::Locked,
+            "53000" | "53200" | "53300" => Self::Overloaded,
+            "XX000" | "58000" => Self::Internal,
+            _ => Self::Other,
+        }
+    }
+
+    /// What the fault means for the chunk whose statement met it.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::SnapshotGone
+            | Self::ObjectMissing { .. }
+            | Self::ColumnMissing { .. }
+            | Self::Compilation
+            | Self::Privilege => Disposition::HaltTable,
+            Self::NoWarehouse => Disposition::HaltWorker,
+            // The chunk's next attempt submits its statement again.
+            Self::HandleExpired | Self::Cancelled | Self::TimedOut | Self::Internal => Disposition::Retry,
+            Self::WarehouseResuming | Self::Locked | Self::Overloaded => Disposition::Snooze { after: None },
+            Self::ResultTooLarge | Self::Other => Disposition::Fatal,
+        }
+    }
+}
+
 impl Classify for SnowflakeError {
     fn disposition(&self) -> Disposition {
-        Disposition::Fatal
+        match self {
+            Self::InvalidUrl(_)
+            | Self::InsecureUrl(_)
+            | Self::InvalidAccount(_)
+            | Self::Key(_)
+            | Self::InvalidToken
+            | Self::CaFile { .. }
+            | Self::CaFileEmpty(_)
+            | Self::InvalidProxy
+            | Self::Setup(_)
+            | Self::Sign(_)
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::WrongAddress { .. } => Disposition::HaltWorker,
+            Self::Gone => Disposition::Interrupted,
+            Self::Connect(_)
+            | Self::Request(_)
+            | Self::HeadersTimeout(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyCut(_)
+            | Self::Gzip
+            | Self::Malformed(_)
+            | Self::Server { .. }
+            | Self::StatementTimedOut { .. }
+            | Self::GaveUp { .. }
+            | Self::RowCount { .. } => Disposition::Retry,
+            Self::Throttled { after, .. } => Disposition::Snooze { after: *after },
+            Self::TooLarge(_) | Self::Refused { .. } | Self::NoSuchPartition { .. } => Disposition::Fatal,
+            Self::Sql { fault, .. } => fault.disposition(),
+            Self::ChunkQuery(error) => error.disposition(),
+        }
     }
 
     fn class(&self) -> String {
-        "snowflake".to_owned()
+        match self {
+            Self::InvalidUrl(_)
+            | Self::InsecureUrl(_)
+            | Self::InvalidAccount(_)
+            | Self::Key(_)
+            | Self::InvalidToken
+            | Self::CaFile { .. }
+            | Self::CaFileEmpty(_)
+            | Self::InvalidProxy
+            | Self::Setup(_)
+            | Self::Sign(_) => "snowflake_configuration".to_owned(),
+            Self::Gone => "shutdown".to_owned(),
+            Self::Connect(_) | Self::Request(_) | Self::BodyCut(_) => "network".to_owned(),
+            Self::HeadersTimeout(_) | Self::BodyTimeout(_) => "network_timeout".to_owned(),
+            Self::Gzip | Self::Malformed(_) | Self::TooLarge(_) => "snowflake_answer".to_owned(),
+            Self::Unauthorized { .. } => "snowflake_credentials".to_owned(),
+            Self::Forbidden { .. } => "snowflake_http_403".to_owned(),
+            Self::Throttled { status, .. }
+            | Self::Server { status, .. }
+            | Self::WrongAddress { status, .. }
+            | Self::Refused { status, .. } => format!("snowflake_http_{status}"),
+            Self::StatementTimedOut { .. } | Self::GaveUp { .. } => "snowflake_statement_timeout".to_owned(),
+            Self::Sql { code, sql_state, .. } if code.is_empty() => format!("snowflake_sqlstate_{sql_state}"),
+            Self::Sql { code, .. } => format!("snowflake_{code}"),
+            Self::RowCount { .. } | Self::NoSuchPartition { .. } => "row_count".to_owned(),
+            Self::ChunkQuery(error) => error.class(),
+        }
     }
 }

@@ -8,14 +8,17 @@
 pub mod auth;
 pub mod chunk_query;
 pub mod client;
+mod connect;
 pub mod decode;
 pub mod error;
+mod gunzip;
 pub mod partition;
 mod poll;
 pub mod request;
 pub mod response;
 mod retry_after;
 pub mod scanner;
+mod sql_fault;
 mod transport;
 
 pub use auth::Auth;

@@ -3,6 +3,8 @@
 use std::future::Future;
 
 use crate::error::SnowflakeError;
+use crate::gunzip::Gunzip;
+use crate::scanner::Scanner;
 
 /// Receives the cells of a result, row by row, in order.
 ///
@@ -35,4 +37,67 @@ pub struct PartitionStats {
     pub compressed_bytes: u64,
     /// Bytes of JSON.
     pub bytes: u64,
+}
+
+/// One partition on its way from the body's pieces to the sink.
+pub(crate) struct PartitionRead<'a, S> {
+    gunzip: Gunzip,
+    scanner: Scanner,
+    stats: PartitionStats,
+    sink: &'a mut S,
+}
+
+impl<'a, S: RowSink> PartitionRead<'a, S> {
+    pub(crate) fn new(columns: usize, sink: &'a mut S) -> Self {
+        Self { gunzip: Gunzip::new(), scanner: Scanner::new(columns), stats: PartitionStats::default(), sink }
+    }
+
+    /// Takes a piece of the body of any size.
+    pub(crate) async fn take(&mut self, mut input: &[u8]) -> Result<(), S::Error> {
+        self.stats.compressed_bytes += input.len() as u64;
+        loop {
+            let json = self.gunzip.next(&mut input)?;
+            if json.is_empty() {
+                // Nothing came and nothing is left: the rest of it is in the next piece of the body.
+                if input.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.stats.bytes += json.len() as u64;
+            self.scanner.feed(json, self.sink)?;
+            self.sink.flush().await?;
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<PartitionStats, SnowflakeError> {
+        self.gunzip.finish()?;
+        let rows = self.scanner.finish()?;
+        Ok(PartitionStats { rows, ..self.stats })
+    }
+}
+
+/// Keeps a small result.
+#[derive(Default)]
+pub(crate) struct CollectRows {
+    pub(crate) rows: Vec<Vec<Option<String>>>,
+    row: Vec<Option<String>>,
+}
+
+impl RowSink for CollectRows {
+    type Error = SnowflakeError;
+
+    fn cell(&mut self, _column: usize, value: Option<&str>) -> Result<(), SnowflakeError> {
+        self.row.push(value.map(str::to_owned));
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> Result<(), SnowflakeError> {
+        self.rows.push(std::mem::take(&mut self.row));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), SnowflakeError> {
+        Ok(())
+    }
 }

@@ -124,22 +124,22 @@ impl Table {
 }
 
 /// Every field that any of the answers has. `data` is skipped without being built.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Envelope {
     #[serde(default, deserialize_with = "text_or_number")]
-    pub(crate) code: Option<String>,
+    code: Option<String>,
     #[serde(default)]
-    pub(crate) sql_state: Option<String>,
+    sql_state: Option<String>,
+    /// Quotes literals; only [`sql_fault`](crate::error) may look at it, for an object's name.
     #[serde(default)]
     pub(crate) message: Option<String>,
     #[serde(default)]
-    pub(crate) statement_handle: Option<String>,
+    statement_handle: Option<String>,
     #[serde(default)]
-    pub(crate) result_set_meta_data: Option<MetaData>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "skipped here, scanned later")]
-    data: Option<IgnoredAny>,
+    result_set_meta_data: Option<MetaData>,
+    #[serde(default, rename = "data")]
+    _data: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -179,6 +179,38 @@ struct RawPartition {
 }
 
 impl Envelope {
+    /// Reads an answer, gzip or not.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, MalformedResponse> {
+        let read = if bytes.starts_with(&[0x1f, 0x8b]) {
+            let inflate = flate2::read::MultiGzDecoder::new(bytes);
+            serde_json::from_reader(std::io::BufReader::new(inflate))
+        } else {
+            serde_json::from_slice(bytes)
+        };
+        read.map_err(|error| match error.classify() {
+            serde_json::error::Category::Eof => MalformedResponse::Truncated,
+            _ => MalformedResponse::NotJson,
+        })
+    }
+
+    /// The error code, if it has the form of one: digits.
+    pub(crate) fn code(&self) -> Option<String> {
+        let code = self.code.as_deref()?;
+        (!code.is_empty() && code.len() <= 12 && code.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| code.to_owned())
+    }
+
+    /// The SQLSTATE, if it has the form of one.
+    pub(crate) fn sql_state(&self) -> Option<&str> {
+        let state = self.sql_state.as_deref()?;
+        (state.len() == 5 && state.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(state)
+    }
+
+    /// 333333 and 333334: accepted, not finished.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.code.as_deref(), Some("333333" | "333334")) && self.result_set_meta_data.is_none()
+    }
+
     pub(crate) fn handle(&self) -> Result<StatementHandle, MalformedResponse> {
         self.statement_handle.as_deref().map_or(Err(MalformedResponse::NoHandle), StatementHandle::parse)
     }

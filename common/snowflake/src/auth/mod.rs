@@ -2,10 +2,14 @@
 //!
 //! Source: docs.snowflake.com/en/developer-guide/sql-api/authenticating.
 
+mod account;
 pub mod key_pair;
+mod token;
 
+pub(crate) use account::{base_url, is_loopback};
 pub use key_pair::{KeyError, KeyPair};
 use secrecy::SecretString;
+pub(crate) use token::TokenSource;
 
 /// The credentials of one service user. Secrets never show in `Debug`.
 #[derive(Debug, Clone)]

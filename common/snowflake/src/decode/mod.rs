@@ -18,7 +18,10 @@ pub enum Value<'a> {
     Null,
     /// `unscaled * 10^-scale`, exact. `scale` is the number of digits after the dot of the text, which is the
     /// column's scale or less; at most 38 significant digits.
-    Number { unscaled: i128, scale: u8 },
+    Number {
+        unscaled: i128,
+        scale: u8,
+    },
     /// DECFLOAT: decimal text `[-]digits[.digits][(e|E)[+-]digits]`, checked.
     Decimal(&'a str),
     /// With NaN and the infinities.
@@ -36,7 +39,10 @@ pub enum Value<'a> {
     /// Nanoseconds of the instant since 1970-01-01 00:00 UTC.
     TimestampLtz(i128),
     /// The instant, and the minutes east of UTC it was written with.
-    TimestampTz { ns: i128, offset_minutes: i16 },
+    TimestampTz {
+        ns: i128,
+        offset_minutes: i16,
+    },
     /// Valid, minified JSON. May hold `\u0000` inside strings, which `jsonb` cannot.
     Json(Cow<'a, str>),
 }

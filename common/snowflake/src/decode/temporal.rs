@@ -97,7 +97,11 @@ fn decimal_seconds(text: &str) -> Option<Seconds> {
         Some(at) => (digits.get(..at)?, digits.get(at + 1..)?),
         None => (digits, [].as_slice()),
     };
-    if whole.is_empty() || whole.len() > DIGITS_MAX || fraction.len() > 9 || (dot.is_some() && fraction.is_empty()) {
+    if whole.is_empty()
+        || whole.len() > DIGITS_MAX
+        || fraction.len() > 9
+        || (dot.is_some() && fraction.is_empty())
+    {
         return None;
     }
     let mut ns = integer(whole)? * NS_PER_SECOND;
