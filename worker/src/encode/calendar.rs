@@ -195,7 +195,16 @@ mod tests {
     #[test]
     fn only_iso_text_is_read() {
         assert_eq!(parse_date("2024-02-29"), Some(19_782));
-        for text in ["2023-02-29", "2024-13-01", "2024-00-10", "24-01-01", "2024-1-1", "0000-01-01", "2024-01-01 ", "+2024-01-01"] {
+        for text in [
+            "2023-02-29",
+            "2024-13-01",
+            "2024-00-10",
+            "24-01-01",
+            "2024-1-1",
+            "0000-01-01",
+            "2024-01-01 ",
+            "+2024-01-01",
+        ] {
             assert_eq!(parse_date(text), None, "{text}");
         }
         assert_eq!(parse_time("23:59:59.5"), Some(86_399_500_000_000));
@@ -209,7 +218,8 @@ mod tests {
         assert_eq!(parse_timestamp("2024-01-10 12:00:00 -08:00"), Some((noon, Some(-480))));
         assert_eq!(parse_timestamp("2024-01-10 12:00+0530"), Some((noon, Some(330))));
         assert_eq!(parse_timestamp("2024-01-10"), Some((19_732 * NANOS_PER_DAY, None)));
-        for text in ["2024-01-10 ", "2024-01-10 12:00:00 PST", "2024-01-10 12:00:00+25:00", "infinity", "now"] {
+        for text in ["2024-01-10 ", "2024-01-10 12:00:00 PST", "2024-01-10 12:00:00+25:00", "infinity", "now"]
+        {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
     }

@@ -83,7 +83,11 @@ impl Decimal {
         let power = u32::try_from(excess).ok().and_then(|excess| 10_i128.checked_pow(excess));
         let Some(power) = power else {
             // All 38 digits are dropped, and less than half is left.
-            return if lossy { Ok(Self { significand: 0, exponent: -scale }) } else { Err(BadValue::NumberWouldChange) };
+            return if lossy {
+                Ok(Self { significand: 0, exponent: -scale })
+            } else {
+                Err(BadValue::NumberWouldChange)
+            };
         };
         let (quotient, remainder) = (self.significand / power, self.significand % power);
         if remainder == 0 {

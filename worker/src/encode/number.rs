@@ -129,7 +129,10 @@ pub(super) fn float(
 }
 
 fn narrow(value: f64, lossy: bool) -> Result<f32, BadValue> {
-    #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest; what that changes is checked below")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounds to the nearest; what that changes is checked below"
+    )]
     let narrowed = value as f32;
     if !value.is_finite() || lossy && narrowed.is_finite() {
         return Ok(narrowed);
@@ -216,7 +219,10 @@ mod tests {
 
     #[test]
     fn floats_keep_what_they_can_and_say_what_they_cannot() {
-        assert_eq!(float8_of(Decimal::new(123_456_789_012_345_678, 0), false), Err(BadValue::NumberWouldChange));
+        assert_eq!(
+            float8_of(Decimal::new(123_456_789_012_345_678, 0), false),
+            Err(BadValue::NumberWouldChange)
+        );
         assert_eq!(float8_of(Decimal::new(9_007_199_254_740_992, 0), false), Ok(9_007_199_254_740_992.0));
         assert_eq!(float8_of(Decimal::new(1, 1), false), Ok(0.1));
         assert_eq!(float4_of(Decimal::new(1_234_567_89, 2), false), Err(BadValue::NumberWouldChange));

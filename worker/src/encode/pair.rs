@@ -29,7 +29,11 @@ pub struct Unloadable {
 /// # Errors
 /// [`Unloadable`], with the reason for the report.
 pub fn pair_is_loadable(source: SourceType, target: &TargetType) -> Result<Loss, Unloadable> {
-    loss(source, target).map_err(|reason| Unloadable { source_type: source, target_type: target.clone(), reason })
+    loss(source, target).map_err(|reason| Unloadable {
+        source_type: source,
+        target_type: target.clone(),
+        reason,
+    })
 }
 
 /// The pair mixes wall clocks and instants: it is converted in the plan's time zone. Only UTC is implemented; the
@@ -64,7 +68,9 @@ fn loss(source: SourceType, target: &TargetType) -> Result<Loss, &'static str> {
             _ => Err("binary data goes to bytea, or to text as hexadecimal digits"),
         },
         S::Date => match target {
-            TargetType::Date | TargetType::Timestamp { .. } | TargetType::Timestamptz { .. } => Ok(Loss::SomeValues),
+            TargetType::Date | TargetType::Timestamp { .. } | TargetType::Timestamptz { .. } => {
+                Ok(Loss::SomeValues)
+            }
             _ => Err("a date goes to date, timestamp or text"),
         },
         S::Time { scale } => match target {
@@ -72,7 +78,9 @@ fn loss(source: SourceType, target: &TargetType) -> Result<Loss, &'static str> {
             TargetType::Time { .. } => Ok(Loss::Precision),
             _ => Err("a time goes to time or text"),
         },
-        S::TimestampNtz { .. } | S::TimestampLtz { .. } | S::TimestampTz { .. } => from_timestamp(source, target),
+        S::TimestampNtz { .. } | S::TimestampLtz { .. } | S::TimestampTz { .. } => {
+            from_timestamp(source, target)
+        }
         S::Variant | S::Object | S::Array | S::Geography | S::Geometry | S::Vector => match target {
             TargetType::Json => Ok(Loss::None),
             TargetType::Jsonb => Ok(Loss::SomeValues),
@@ -91,13 +99,11 @@ fn into_text(source: SourceType, kind: TextKind, max_chars: Option<u32>) -> Resu
         TextKind::Enum | TextKind::Xml if is_text => Ok(Loss::SomeValues),
         TextKind::Enum => Err("only text goes to an enum"),
         TextKind::Xml => Err("only text goes to xml"),
-        TextKind::Text | TextKind::Varchar | TextKind::Char | TextKind::Citext => {
-            match (source, max_chars) {
-                (SourceType::Text { length: Some(length) }, Some(max)) if length <= max => Ok(Loss::None),
-                (_, Some(_)) => Ok(Loss::SomeValues),
-                (_, None) => Ok(Loss::None),
-            }
-        }
+        TextKind::Text | TextKind::Varchar | TextKind::Char | TextKind::Citext => match (source, max_chars) {
+            (SourceType::Text { length: Some(length) }, Some(max)) if length <= max => Ok(Loss::None),
+            (_, Some(_)) => Ok(Loss::SomeValues),
+            (_, None) => Ok(Loss::None),
+        },
     }
 }
 
@@ -176,7 +182,10 @@ mod tests {
     fn the_planner_is_told_what_a_pair_may_cost() {
         let number = SourceType::Number { precision: 38, scale: 0 };
         assert_eq!(pair_is_loadable(number, &TargetType::Int8), Ok(Loss::SomeValues));
-        assert_eq!(pair_is_loadable(SourceType::Number { precision: 18, scale: 0 }, &TargetType::Int8), Ok(Loss::None));
+        assert_eq!(
+            pair_is_loadable(SourceType::Number { precision: 18, scale: 0 }, &TargetType::Int8),
+            Ok(Loss::None)
+        );
         assert_eq!(pair_is_loadable(number, &TargetType::Numeric { modifier: None }), Ok(Loss::None));
         let refused = pair_is_loadable(number, &TargetType::Date).expect_err("no such encoding");
         assert_eq!(

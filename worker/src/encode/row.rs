@@ -149,7 +149,8 @@ impl RowEncoder {
     async fn send_finished(&mut self) -> Result<(), EncodeError> {
         let piece = self.writer.split_to(self.row.start).freeze();
         self.row.start = 0;
-        self.encoded.bytes = self.encoded.bytes.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
+        self.encoded.bytes =
+            self.encoded.bytes.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
         self.output.send(Piece::Rows(piece)).await.map_err(|_| EncodeError::LoadEnded)?;
         self.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
         Ok(())
@@ -165,9 +166,11 @@ impl RowEncoder {
                 self.encoded.nulled += 1;
                 Ok(())
             }
-            OnBadRow::Fail | OnBadRow::Null => {
-                Err(EncodeError::BadRow { column: column.name.clone(), ordinal: self.encoded.rows + 1, reason })
-            }
+            OnBadRow::Fail | OnBadRow::Null => Err(EncodeError::BadRow {
+                column: column.name.clone(),
+                ordinal: self.encoded.rows + 1,
+                reason,
+            }),
             OnBadRow::Quarantine => {
                 self.row.fault = Some((index, reason));
                 Ok(())

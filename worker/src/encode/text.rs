@@ -35,9 +35,10 @@ pub(super) fn encode(writer: &mut BinaryWriter, column: &Column, text: &str) -> 
         }
         TargetType::Bool => boolean(text.trim()).map(|value| writer.bool(value)),
         TargetType::Bytea => Err(BadValue::Mismatch),
-        TargetType::Date | TargetType::Time { .. } | TargetType::Timestamp { .. } | TargetType::Timestamptz { .. } => {
-            from_iso(writer, column, text.trim())
-        }
+        TargetType::Date
+        | TargetType::Time { .. }
+        | TargetType::Timestamp { .. }
+        | TargetType::Timestamptz { .. } => from_iso(writer, column, text.trim()),
         TargetType::Int2
         | TargetType::Int4
         | TargetType::Int8
@@ -67,9 +68,9 @@ fn is_longer(text: &str, max: u32) -> bool {
     if text.len() <= max {
         return false;
     }
-    text.char_indices().nth(max).is_some_and(|(at, _)| {
-        text.get(at..).unwrap_or_default().bytes().any(|byte| byte != b' ')
-    })
+    text.char_indices()
+        .nth(max)
+        .is_some_and(|(at, _)| text.get(at..).unwrap_or_default().bytes().any(|byte| byte != b' '))
 }
 
 fn without_nul(text: &str, policy: NulInText) -> Result<Cow<'_, str>, BadValue> {

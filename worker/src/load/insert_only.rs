@@ -1,0 +1,19 @@
+//! The load mode `insert_only`: rows whose key is there already are kept as they are.
+
+use thaw_model::TablePlan;
+use thaw_status::LoadTx;
+
+use super::stream::Stream;
+use super::{LoadError, Written, sql, stage};
+use crate::encode::Encoded;
+
+pub(super) async fn load(
+    tx: &LoadTx<'_>,
+    plan: &TablePlan,
+    rows: &mut Stream,
+) -> Result<(Encoded, Written), LoadError> {
+    let arbiter = plan.load.arbiter.as_ref().ok_or(LoadError::NoArbiter)?;
+    let (encoded, staged) = stage::fill(tx, plan, rows).await?;
+    let written = stage::merge(tx, &sql::insert_only(plan, arbiter), staged).await?;
+    Ok((encoded, written))
+}

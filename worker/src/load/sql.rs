@@ -1,0 +1,195 @@
+//! Every statement of a load, rendered from the plan. Identifiers are quoted, nothing else of the plan becomes SQL,
+//! and no value ever does.
+
+use thaw_model::plan::{Arbiter, PlannedColumn};
+use thaw_model::target_type::TextKind;
+use thaw_model::{PgIdent, TablePlan, TargetType};
+
+/// The staging table of a load transaction; a session has one at most.
+const STAGE: &str = "pg_temp.thaw_stage";
+
+/// Whether the target is partitioned: there, RETURNING cannot read system columns. Catalogue only.
+pub(super) const IS_PARTITIONED: &str = "select exists (select 1 from pg_catalog.pg_class c \
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     where n.nspname = $1 and c.relname = $2 and c.relkind = 'p')";
+
+/// The root of a partition's index, by the names an error gives: the arbiter is known by its root's name.
+pub(super) const ROOT_INDEX: &str = "select r.relname from pg_catalog.pg_class i \
+     join pg_catalog.pg_namespace n on n.oid = i.relnamespace \
+     join pg_catalog.pg_class r on r.oid = pg_catalog.pg_partition_root(i.oid) \
+     where n.nspname = $1 and i.relname = $2 and i.relkind in ('i', 'I')";
+
+/// COPY straight into the target. It takes the given values for identity columns of either kind.
+pub(super) fn copy_into_target(plan: &TablePlan) -> String {
+    format!("copy {} ({}) from stdin (format binary)", target(plan), column_list(&plan.columns))
+}
+
+/// A staging table with the target's types and a column for the row's position. Types come from the target itself,
+/// so that the plan need not spell them.
+pub(super) fn create_stage(plan: &TablePlan) -> String {
+    format!(
+        "create temporary table {STAGE} on commit drop as \
+         select {}, null::bigint as {} from {} with no data",
+        column_list(&plan.columns),
+        ordinal(plan).quoted(),
+        target(plan)
+    )
+}
+
+pub(super) fn copy_into_stage(plan: &TablePlan) -> String {
+    format!(
+        "copy {STAGE} ({}, {}) from stdin (format binary)",
+        column_list(&plan.columns),
+        ordinal(plan).quoted()
+    )
+}
+
+/// Merges the stage into the target and counts in the server: one row `(newest, inserted, updated)`.
+pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, partitioned: bool) -> String {
+    let changed: Vec<&PlannedColumn> =
+        plan.columns.iter().filter(|column| !arbiter.columns.contains(&column.target)).collect();
+    if changed.is_empty() {
+        // Every column is a key: a row that is there is identical.
+        return insert_only(plan, arbiter);
+    }
+    let assignments: Vec<String> =
+        changed.iter().map(|column| format!("{0} = excluded.{0}", column.target.quoted())).collect();
+    let differs: Vec<String> = changed
+        .iter()
+        .map(|column| {
+            format!("{} is distinct from {}", comparable("t", column), comparable("excluded", column))
+        })
+        .collect();
+    let not_older = watermark(plan)
+        .map(|watermark| {
+            let name = watermark.quoted();
+            format!("(t.{name} is null or t.{name} <= excluded.{name}) and ")
+        })
+        .unwrap_or_default();
+    let was_inserted =
+        if partitioned { format!("not {}", was_there(plan, arbiter)) } else { "t.xmax = 0".to_owned() };
+    format!(
+        "{newest}, written as (insert into {target} as t ({columns}){overriding} \
+         select {columns} from newest \
+         on conflict ({keys}) do update set {assignments} \
+         where {not_older}({differs}) \
+         returning {was_inserted} as inserted) \
+         select (select count(*) from newest) as newest, \
+         count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated from written",
+        newest = newest(plan, arbiter),
+        target = target(plan),
+        columns = column_list(&plan.columns),
+        overriding = overriding(plan),
+        keys = name_list(&arbiter.columns),
+        assignments = assignments.join(", "),
+        differs = differs.join(" or "),
+    )
+}
+
+/// Inserts what is not there; counts like [`upsert`], with no row updated.
+pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter) -> String {
+    format!(
+        "{newest}, written as (insert into {target} ({columns}){overriding} \
+         select {columns} from newest on conflict ({keys}) do nothing returning 1) \
+         select (select count(*) from newest) as newest, count(*) as inserted, 0::bigint as updated from written",
+        newest = newest(plan, arbiter),
+        target = target(plan),
+        columns = column_list(&plan.columns),
+        overriding = overriding(plan),
+        keys = name_list(&arbiter.columns),
+    )
+}
+
+/// One row a key: the newest by the watermark, of equal ones the last. Sorted by key, so that two loads lock rows in
+/// one order. Rows with a NULL key conflict with nothing where the index holds NULLs distinct: all of them stay.
+fn newest(plan: &TablePlan, arbiter: &Arbiter) -> String {
+    let keys = name_list(&arbiter.columns);
+    let newest_first = watermark(plan)
+        .map(|watermark| format!("{} desc nulls last, ", watermark.quoted()))
+        .unwrap_or_default();
+    let nullable_keys: Vec<String> = plan
+        .columns
+        .iter()
+        .filter(|column| column.nullable && arbiter.columns.contains(&column.target))
+        .map(|column| format!("{} is null", column.target.quoted()))
+        .collect();
+    let ordinal = ordinal(plan).quoted();
+    let distinct = |condition: &str| {
+        format!(
+            "select distinct on ({keys}) * from {STAGE}{condition} order by {keys}, {newest_first}{ordinal} desc"
+        )
+    };
+    if arbiter.nulls_not_distinct || nullable_keys.is_empty() {
+        return format!("with newest as materialized ({})", distinct(""));
+    }
+    let null_key = nullable_keys.join(" or ");
+    format!(
+        "with newest as materialized (({}) union all (select * from {STAGE} where {null_key} order by {ordinal}))",
+        distinct(&format!(" where not ({null_key})"))
+    )
+}
+
+/// Whether the statement's snapshot, taken before it wrote anything, held a row of this key.
+fn was_there(plan: &TablePlan, arbiter: &Arbiter) -> String {
+    let equal: Vec<String> = arbiter
+        .columns
+        .iter()
+        .map(|key| {
+            let key = key.quoted();
+            if arbiter.nulls_not_distinct {
+                format!("(o.{key} = t.{key} or (o.{key} is null and t.{key} is null))")
+            } else {
+                format!("o.{key} = t.{key}")
+            }
+        })
+        .collect();
+    format!("exists (select 1 from {} as o where {})", target(plan), equal.join(" and "))
+}
+
+/// A side of the comparison. json and xml have no equality; citext and collations may call equal what is not.
+fn comparable(side: &str, column: &PlannedColumn) -> String {
+    let name = column.target.quoted();
+    match &column.target_type {
+        TargetType::Text { kind: TextKind::Text | TextKind::Varchar | TextKind::Char, .. } => {
+            format!("{side}.{name} collate \"C\"")
+        }
+        TargetType::Text { kind: TextKind::Citext, .. } => format!("{side}.{name}::text collate \"C\""),
+        other if other.is_compared_as_text() => format!("{side}.{name}::text"),
+        _ => format!("{side}.{name}"),
+    }
+}
+
+/// The watermark, where it is among the loaded columns.
+fn watermark(plan: &TablePlan) -> Option<&PgIdent> {
+    plan.load
+        .watermark
+        .as_ref()
+        .filter(|watermark| plan.columns.iter().any(|column| column.target == **watermark))
+}
+
+fn overriding(plan: &TablePlan) -> &'static str {
+    if plan.load.overriding_system_value { " overriding system value" } else { "" }
+}
+
+fn target(plan: &TablePlan) -> String {
+    format!("{}.{}", plan.target.schema.quoted(), plan.target.table.quoted())
+}
+
+/// A name for the position column that no loaded column has.
+fn ordinal(plan: &TablePlan) -> PgIdent {
+    let mut name = "thaw_ordinal".to_owned();
+    while plan.columns.iter().any(|column| column.target.as_str() == name) {
+        name.push('_');
+    }
+    PgIdent::exact(name)
+}
+
+fn column_list(columns: &[PlannedColumn]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| column.target.quoted()).collect();
+    names.join(", ")
+}
+
+fn name_list(names: &[PgIdent]) -> String {
+    let names: Vec<String> = names.iter().map(PgIdent::quoted).collect();
+    names.join(", ")
+}

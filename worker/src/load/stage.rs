@@ -1,0 +1,33 @@
+//! What upsert and insert_only share: rows go into a temporary table that ends with the transaction, and one
+//! statement moves them on and counts. No row travels back.
+
+use thaw_model::TablePlan;
+use thaw_status::LoadTx;
+
+use super::stream::Stream;
+use super::{LoadError, Written, sql};
+use crate::encode::Encoded;
+
+/// Creates the stage and streams the rows into it.
+pub(super) async fn fill(
+    tx: &LoadTx<'_>,
+    plan: &TablePlan,
+    rows: &mut Stream,
+) -> Result<(Encoded, i64), LoadError> {
+    tx.transaction().batch_execute(&sql::create_stage(plan)).await?;
+    let (encoded, received) = rows.copy_in(tx.transaction(), &sql::copy_into_stage(plan)).await?;
+    let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
+    if received != sent {
+        return Err(LoadError::WrongStagedCount { sent, received });
+    }
+    Ok((encoded, received))
+}
+
+/// Runs the merge and reads its one row of counts: `newest` rows had a key of their own among the `staged`.
+pub(super) async fn merge(tx: &LoadTx<'_>, statement: &str, staged: i64) -> Result<Written, LoadError> {
+    let row = tx.transaction().query_one(statement, &[]).await?;
+    let newest: i64 = row.try_get("newest")?;
+    let inserted: i64 = row.try_get("inserted")?;
+    let updated: i64 = row.try_get("updated")?;
+    Ok(Written { inserted, updated, kept: newest - inserted - updated, deduplicated: staged - newest })
+}

@@ -1,0 +1,23 @@
+//! The load mode `upsert`: new rows are inserted, rows that differ are replaced unless the target's is newer, and
+//! identical rows cost a comparison, no write.
+
+use thaw_model::TablePlan;
+use thaw_status::LoadTx;
+
+use super::stream::Stream;
+use super::{LoadError, Written, sql, stage};
+use crate::encode::Encoded;
+
+pub(super) async fn load(
+    tx: &LoadTx<'_>,
+    plan: &TablePlan,
+    rows: &mut Stream,
+) -> Result<(Encoded, Written), LoadError> {
+    let arbiter = plan.load.arbiter.as_ref().ok_or(LoadError::NoArbiter)?;
+    let (schema, table) = (plan.target.schema.as_str(), plan.target.table.as_str());
+    let partitioned: bool =
+        tx.transaction().query_one(sql::IS_PARTITIONED, &[&schema, &table]).await?.try_get(0)?;
+    let (encoded, staged) = stage::fill(tx, plan, rows).await?;
+    let written = stage::merge(tx, &sql::upsert(plan, arbiter, partitioned), staged).await?;
+    Ok((encoded, written))
+}
