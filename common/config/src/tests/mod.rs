@@ -4,6 +4,7 @@
 mod accepted;
 mod documents;
 mod keys_given;
+mod parsing;
 mod refused;
 mod secrets;
 
