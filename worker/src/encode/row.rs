@@ -54,7 +54,14 @@ pub enum Piece {
 /// The load's end of the channel.
 #[derive(Debug)]
 pub struct EncodedRows {
-    pub(crate) pieces: mpsc::Receiver<Piece>,
+    pieces: mpsc::Receiver<Piece>,
+}
+
+impl EncodedRows {
+    /// The next piece; `None` when the encoder is gone.
+    pub async fn next(&mut self) -> Option<Piece> {
+        self.pieces.recv().await
+    }
 }
 
 /// Encodes the rows of one attempt at a chunk. Dropping it before [`RowEncoder::finish`] makes the load give up.

@@ -28,7 +28,7 @@ pub(super) enum Opening {
 impl Stream {
     /// Waits for the first piece, however long the source takes: no transaction is open yet.
     pub(super) async fn open(mut rows: EncodedRows, stall: Duration) -> Result<Opening, LoadError> {
-        match rows.pieces.recv().await {
+        match rows.next().await {
             Some(Piece::Rows(bytes)) => Ok(Opening::Rows(Self { first: Some(bytes), rows, stall })),
             Some(Piece::End(encoded)) => Ok(Opening::Empty(encoded)),
             None => Err(EncodeError::LoadEnded.into()),
@@ -59,7 +59,7 @@ impl Stream {
     }
 
     async fn next(&mut self) -> Result<Piece, LoadError> {
-        let piece = tokio::time::timeout(self.stall, self.rows.pieces.recv()).await;
+        let piece = tokio::time::timeout(self.stall, self.rows.next()).await;
         let piece = piece.map_err(|_| LoadError::SourceStalled { seconds: self.stall.as_secs() })?;
         // The encoder went without a last word: its own error, which the caller holds, says why.
         piece.ok_or_else(|| EncodeError::LoadEnded.into())

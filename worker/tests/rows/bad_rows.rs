@@ -1,0 +1,193 @@
+//! Values that a column cannot hold: found before PostgreSQL sees them, one policy at a time, and never quoted.
+
+use thaw_harness::TestDatabase;
+use thaw_model::plan::{NulInText, OnBadRow};
+use thaw_model::{Classify as _, Disposition, SourceType as S};
+use thaw_worker::encode::{BadValue, EncodeError, Encoded, RowEncoder};
+use tokio_postgres::Client;
+
+use crate::support::{cell, copy_all, feed, plan_for};
+
+const CANARY: &str = "canary-4711";
+
+/// Encodes two good rows around a bad value and loads what is left.
+async fn load(
+    client: &Client,
+    (source, pg_type): (S, &str),
+    cells: &[&str],
+    on_bad_row: OnBadRow,
+) -> Result<(Encoded, Vec<Option<String>>), EncodeError> {
+    client
+        .batch_execute(&format!("drop table if exists t; create table t (v {pg_type})"))
+        .await
+        .expect("creates");
+    let mut plan = plan_for(client, "t", &[("v", source)]).await;
+    plan.bad_rows.on_bad_row = on_bad_row;
+    let (encoder, rows) = RowEncoder::new(&plan, false)?;
+    let cells = cells.iter().map(|text| vec![cell(text)]).collect();
+    let (encoded, copied) = tokio::join!(feed(encoder, cells), copy_all(client, "t", "v", rows));
+    let encoded = encoded?;
+    copied.expect("copies");
+    let read = client.query("select v::text from t order by ctid", &[]).await.expect("reads");
+    Ok((encoded, read.iter().map(|row| row.get(0)).collect()))
+}
+
+/// Source type, target type, a good cell, a bad cell, and what is wrong with it.
+const CASES: &[(S, &str, &str, &str, BadValue)] = &[
+    (S::Number { precision: 38, scale: 0 }, "smallint", "1", "32768", BadValue::NumberOutOfRange),
+    (S::Number { precision: 38, scale: 0 }, "integer", "1", "-2147483649", BadValue::NumberOutOfRange),
+    (S::Number { precision: 38, scale: 0 }, "bigint", "1", "9223372036854775808", BadValue::NumberOutOfRange),
+    (S::Number { precision: 38, scale: 0 }, "numeric(3,0)", "999", "1000", BadValue::NumberOutOfRange),
+    (S::Number { precision: 38, scale: 2 }, "numeric(5,1)", "1.50", "1.55", BadValue::NumberWouldChange),
+    (S::Number { precision: 38, scale: 2 }, "integer", "1.00", "1.01", BadValue::NumberWouldChange),
+    (S::Number { precision: 38, scale: 0 }, "double precision", "1", "123456789012345678", BadValue::NumberWouldChange),
+    (S::Number { precision: 38, scale: 0 }, "boolean", "1", "2", BadValue::NotZeroOrOne),
+    (S::Float, "integer", "1", "NaN", BadValue::NotFinite),
+    (S::Float, "numeric(5,2)", "1", "inf", BadValue::NotFinite),
+    (S::Float, "real", "1", "1e300", BadValue::NumberOutOfRange),
+    (S::Text { length: None }, "varchar(3)", "abc", "abcd", BadValue::TextTooLong),
+    (S::Text { length: None }, "char(3)", "abc", "abcd", BadValue::TextTooLong),
+    (S::Text { length: None }, "text", "a", "a\0b", BadValue::NulInText),
+    (S::Text { length: None }, "integer", "1", "NaT", BadValue::NotANumber),
+    (S::Text { length: None }, "date", "2024-01-10", "10.01.2024", BadValue::NotADate),
+    (S::Text { length: None }, "timestamp", "2024-01-10", "NaT", BadValue::NotATimestamp),
+    (S::Text { length: None }, "time", "10:00:00", "25:00:00", BadValue::NotATime),
+    (S::Text { length: None }, "boolean", "true", "maybe", BadValue::NotABoolean),
+    (S::Text { length: None }, "jsonb", "{}", "{'a': 1}", BadValue::NotJson),
+    (S::Text { length: None }, "jsonb", "{}", "\"\\u0000\"", BadValue::CharacterNotInJsonb),
+    (S::Text { length: None }, "uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "x", BadValue::NotAUuid),
+    (S::TimestampNtz { scale: 0 }, "date", "0", "1", BadValue::TimestampWouldChange),
+];
+
+#[tokio::test]
+async fn every_kind_of_bad_value_fails_the_chunk_without_being_quoted() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    for (source, pg_type, good, bad, expected) in CASES {
+        let pair = (*source, *pg_type);
+        let error = load(&client, pair, &[good, bad, good], OnBadRow::Fail).await.expect_err("a bad row");
+        let EncodeError::BadRow { column, ordinal, reason } = &error else { panic!("{pg_type}: {error}") };
+        assert_eq!((column.as_str(), *ordinal, reason), ("v", 2, expected), "{source} into {pg_type}");
+        assert_eq!(error.disposition(), Disposition::Fatal);
+        assert_eq!(error.to_string(), format!("row 2 of the chunk, column \"v\": {expected}"));
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_bad_value_can_be_set_aside_or_become_null() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    for (source, pg_type, good, bad, expected) in CASES {
+        let pair = (*source, *pg_type);
+        let cells = [*good, *bad, *good];
+        let (encoded, read) = load(&client, pair, &cells, OnBadRow::Quarantine).await.expect("sets it aside");
+        assert_eq!((encoded.rows, encoded.bad_rows.len(), read.len()), (3, 1, 2), "{source} into {pg_type}");
+        assert_eq!((encoded.bad_rows[0].ordinal, &encoded.bad_rows[0].reason), (2, expected));
+        assert_eq!(read[0], read[1]);
+        let (encoded, read) = load(&client, pair, &cells, OnBadRow::Null).await.expect("makes it null");
+        assert_eq!((encoded.rows, encoded.nulled, read.len()), (3, 1, 3), "{source} into {pg_type}");
+        assert_eq!(read[1], None);
+        assert!(read[0].is_some() && read[0] == read[2]);
+    }
+}
+
+#[tokio::test]
+async fn dates_and_timestamps_beyond_postgresql_are_bad_rows() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    for (source, pg_type, bad) in [
+        (S::Date, "date", "-2440589"),
+        (S::Date, "date", "2145042906"),
+        (S::Date, "timestamp", "106762940"),
+        (S::TimestampNtz { scale: 0 }, "timestamp", "-210866803201"),
+        (S::TimestampNtz { scale: 0 }, "timestamp", "9224318016000"),
+    ] {
+        let error = load(&client, (source, pg_type), &["0", bad], OnBadRow::Fail).await.expect_err("out of range");
+        assert!(matches!(error, EncodeError::BadRow { reason: BadValue::Field(_), ordinal: 2, .. }), "{bad}: {error}");
+    }
+    // The last and the first day that are in range are really taken by the server.
+    for (source, pg_type, good) in [
+        (S::Date, "date", "-2440588"),
+        (S::Date, "date", "2145042905"),
+        (S::TimestampNtz { scale: 0 }, "timestamp", "-210866803200"),
+        (S::TimestampNtz { scale: 0 }, "timestamp", "9224318015999"),
+    ] {
+        load(&client, (source, pg_type), &[good], OnBadRow::Fail).await.expect("in range");
+    }
+}
+
+#[tokio::test]
+async fn nul_is_stripped_or_replaced_where_the_plan_says_so() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    for (policy, text, json) in [
+        (NulInText::Strip, "ab", "\"xy\""),
+        (NulInText::Replace, "a\u{fffd}b", "\"x\u{fffd}y\""),
+    ] {
+        client.batch_execute("drop table if exists t; create table t (v text, j jsonb)").await.expect("creates");
+        let mut plan = plan_for(&client, "t", &[("v", S::Text { length: None }), ("j", S::Variant)]).await;
+        plan.bad_rows.nul_in_text = policy;
+        let (encoder, rows) = RowEncoder::new(&plan, false).expect("a plan");
+        let row = vec![cell("a\0b"), cell("\"x\\u0000y\"")];
+        let (encoded, copied) = tokio::join!(feed(encoder, vec![row]), copy_all(&client, "t", "v, j", rows));
+        encoded.expect("encodes");
+        copied.expect("copies");
+        let read = client.query_one("select v, j::text from t", &[]).await.expect("reads");
+        assert_eq!((read.get::<_, &str>(0), read.get::<_, &str>(1)), (text, json));
+    }
+}
+
+#[tokio::test]
+async fn null_in_a_not_null_column_is_a_bad_row_and_cannot_become_null() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    client.batch_execute("create table t (v int not null)").await.expect("creates");
+    let mut plan = plan_for(&client, "t", &[("v", S::Number { precision: 38, scale: 0 })]).await;
+    for policy in [OnBadRow::Fail, OnBadRow::Null] {
+        plan.bad_rows.on_bad_row = policy;
+        let (encoder, _rows) = RowEncoder::new(&plan, false).expect("a plan");
+        let error = feed(encoder, vec![vec![None]]).await.expect_err("null");
+        assert!(matches!(error, EncodeError::BadRow { reason: BadValue::Null, ordinal: 1, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn too_many_bad_rows_fail_the_table() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    client.batch_execute("create table t (v int)").await.expect("creates");
+    let mut plan = plan_for(&client, "t", &[("v", S::Text { length: None })]).await;
+    plan.bad_rows.on_bad_row = OnBadRow::Quarantine;
+    plan.bad_rows.max_bad_rows = 2;
+    let (encoder, _rows) = RowEncoder::new(&plan, false).expect("a plan");
+    let error = feed(encoder, vec![vec![cell(CANARY)]; 3]).await.expect_err("three are too many");
+    assert!(matches!(error, EncodeError::TooManyBadRows { limit: 2, ordinal: 3, .. }), "{error}");
+    assert_eq!(error.disposition(), Disposition::HaltTable);
+    assert!(!format!("{error} {error:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn a_zone_other_than_utc_between_wall_clocks_and_instants_is_refused() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    client.batch_execute("create table t (v timestamptz)").await.expect("creates");
+    let mut plan = plan_for(&client, "t", &[("v", S::TimestampNtz { scale: 9 })]).await;
+    plan.source.timezone = "America/New_York".to_owned();
+    let error = RowEncoder::new(&plan, false).expect_err("not implemented");
+    assert!(matches!(error, EncodeError::Plan { .. }), "{error}");
+    assert_eq!(error.disposition(), Disposition::HaltTable);
+}
+
+#[tokio::test]
+async fn a_result_of_another_shape_is_refused() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    client.batch_execute("create table t (v int, w int)").await.expect("creates");
+    let int = S::Number { precision: 38, scale: 0 };
+    let plan = plan_for(&client, "t", &[("v", int), ("w", int)]).await;
+    for row in [vec![cell("1")], vec![cell("1"), cell("2"), cell("3")]] {
+        let (encoder, _rows) = RowEncoder::new(&plan, false).expect("a plan");
+        let error = feed(encoder, vec![row]).await.expect_err("another shape");
+        assert!(matches!(error, EncodeError::Shape), "{error}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Rows on their way into a real PostgreSQL: values, bad rows, and the load modes with their accounting.
+
+mod bad_rows;
+mod support;
+mod values;
