@@ -1,0 +1,38 @@
+//! Statistics for the planner of the target database.
+
+use thaw_model::TablePlan;
+use thaw_model::plan::Decision;
+use thaw_postgres::Client;
+use thaw_status::StoreError;
+
+/// PostgreSQL only warns when somebody who may not analyzes a table, and skips it.
+const MAY_ANALYZE: &str = "
+    select pg_has_role(current_user, c.relowner, 'usage') as may_analyze
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = $1 and c.relname = $2";
+
+/// ANALYZE, or a decision that says why not. Idempotent.
+pub(super) async fn analyze(
+    client: &Client,
+    plan: &TablePlan,
+    decisions: &mut Vec<Decision>,
+) -> Result<(), StoreError> {
+    let target = &plan.target;
+    let row = client.query_opt(MAY_ANALYZE, &[&target.schema.as_str(), &target.table.as_str()]).await?;
+    let may_analyze = match row {
+        Some(row) => row.try_get("may_analyze")?,
+        None => false,
+    };
+    if !may_analyze {
+        decisions.push(Decision {
+            subject: "analyze".to_owned(),
+            choice: "left out".to_owned(),
+            reason: "only the table's owner may analyze it".to_owned(),
+        });
+        return Ok(());
+    }
+    let name = format!("{}.{}", target.schema.quoted(), target.table.quoted());
+    client.batch_execute(&format!("analyze {name}")).await?;
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Writing down what became of an attempt that failed: the verdict of `settle`, by fence, for as long as it takes.
+
+use std::time::Duration;
+
+use thaw_model::{Classify as _, Disposition, ErrorReport};
+use thaw_queue::Publisher;
+use thaw_status::{ClaimedChunk, Recorded, StoreError, Truth};
+
+use crate::chunk_error::ChunkError;
+use crate::halt::Cause;
+use crate::runner::Runner;
+use crate::settle::{RetryPolicy, Verdict, settle};
+
+/// Between two tries while the database is unreachable.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Settles the chunk and returns the proof for its message; `None`: the row is still ours, or the store could not be
+/// told before the process had to end. Then the message is handed back, and the lease's end is noticed by others.
+pub(crate) async fn record<P: Publisher>(
+    runner: &Runner<P>,
+    database: &str,
+    claimed: &ClaimedChunk,
+    error: ChunkError,
+) -> Option<Recorded> {
+    let disposition = error.disposition();
+    let report = report(runner, database, claimed, &error).await;
+    log(claimed, &error, &report);
+    runner.metrics.error(error.stage(), disposition.as_str());
+    if disposition == Disposition::HaltWorker {
+        let cause = if error.is_of_source() { Cause::Source } else { Cause::Database(database.to_owned()) };
+        runner.halt.raise(cause, &error);
+    }
+    let policy = RetryPolicy::of(&claimed.settings, rand::random());
+    let verdict = settle(disposition, claimed.failures, &policy, report);
+    loop {
+        match write(runner, database, claimed, &verdict).await {
+            Ok(recorded) => {
+                if let Some(recorded) = &recorded {
+                    runner.metrics.chunk_settled(recorded.outcome().as_str());
+                }
+                return recorded;
+            }
+            Err(error) => {
+                tracing::warn!(error = %ErrorReport::of(&error).text, "chunk could not be settled");
+                runner.halt.raise(Cause::Database(database.to_owned()), &error);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = runner.interrupt.cancelled() => return None,
+        }
+    }
+}
+
+async fn write<P: Publisher>(
+    runner: &Runner<P>,
+    database: &str,
+    claimed: &ClaimedChunk,
+    verdict: &Verdict,
+) -> Result<Option<Recorded>, StoreError> {
+    let mut client = runner.databases.client(database).await?;
+    match verdict {
+        Verdict::Settle(settlement) => {
+            let settled = thaw_status::settle(&client, claimed, settlement).await?;
+            Ok(Some(settled.recorded))
+        }
+        Verdict::HaltTable(report) => {
+            thaw_status::halt_table(&mut client, claimed.run, claimed.id.table, report).await?;
+            read(&client, claimed).await
+        }
+        Verdict::ReadRow | Verdict::Abandon => read(&client, claimed).await,
+    }
+}
+
+async fn read(
+    client: &tokio_postgres::Client,
+    claimed: &ClaimedChunk,
+) -> Result<Option<Recorded>, StoreError> {
+    Ok(match thaw_status::read_chunk(client, claimed).await? {
+        Truth::Recorded(recorded) => Some(recorded),
+        Truth::StillMine => None,
+    })
+}
+
+/// The report that is stored; a lock that was waited for in vain is given the names of who held it.
+async fn report<P: Publisher>(
+    runner: &Runner<P>,
+    database: &str,
+    claimed: &ClaimedChunk,
+    error: &ChunkError,
+) -> ErrorReport {
+    let mut report = ErrorReport::of(error);
+    if error.is_lock_timeout()
+        && let Some(blockers) = blockers(runner, database, claimed).await
+    {
+        report.text.push_str("; blocked by ");
+        report.text.push_str(&blockers);
+    }
+    report
+}
+
+async fn blockers<P: Publisher>(
+    runner: &Runner<P>,
+    database: &str,
+    claimed: &ClaimedChunk,
+) -> Option<String> {
+    let stored = runner.databases.plan(database, claimed).await.ok().flatten()?;
+    let client = runner.databases.client(database).await.ok()?;
+    let target = &stored.plan.target;
+    let blockers =
+        thaw_postgres::blocking::blocking_pids(&**client, &target.schema, &target.table).await.ok()?;
+    let names: Vec<String> = blockers
+        .iter()
+        .map(|blocker| format!("pid {} ({})", blocker.pid, blocker.application_name))
+        .collect();
+    if names.is_empty() { None } else { Some(names.join(", ")) }
+}
+
+/// The one place where a chunk's error is logged.
+fn log(claimed: &ClaimedChunk, error: &ChunkError, report: &ErrorReport) {
+    let (stage, class, text) = (error.stage().as_str(), &report.class, &report.text);
+    let (disposition, fence) = (error.disposition(), claimed.fence);
+    match disposition {
+        Disposition::Abandon | Disposition::Interrupted => {
+            tracing::info!(%fence, stage, class, error = %text, %disposition, "attempt ended");
+        }
+        Disposition::Retry | Disposition::Snooze { .. } | Disposition::Unknown => {
+            tracing::warn!(%fence, stage, class, error = %text, %disposition, "attempt failed");
+        }
+        Disposition::Fatal | Disposition::HaltTable | Disposition::HaltWorker => {
+            tracing::error!(%fence, stage, class, error = %text, %disposition, "attempt failed");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Redispatch: publishes again what the status tables say needs work.
+//!
+//! Every worker and a waiting planner run this loop; an advisory lock in the store lets one of them do the work of a
+//! tick. It repairs a planner that died between insert and publish, a purged queue and a lost broker alike. It knows
+//! no message that was ever sent, and needs none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thaw_model::{ErrorReport, Job};
+use thaw_postgres::PoolSet;
+use thaw_queue::{LinkState, Publisher};
+use thaw_status::StoreError;
+use thaw_telemetry::Metrics;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// One database's loop.
+#[derive(Debug)]
+pub struct Redispatch<P> {
+    pub pools: PoolSet,
+    pub database: String,
+    pub publisher: P,
+    pub metrics: Arc<Metrics>,
+    /// From one tick to the next, jittered by half of it either way.
+    pub interval: Duration,
+    /// While the queue is known to be unreachable, rows are left as they are: each look pushes the next one away.
+    pub link: Option<watch::Receiver<LinkState>>,
+}
+
+impl<P: Publisher> Redispatch<P> {
+    /// Ticks until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut unpublished = Vec::new();
+        loop {
+            let pause = self.interval.mul_f64(0.5 + rand::random::<f64>());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            if self.link.as_ref().is_some_and(|link| !link.borrow().is_connected()) {
+                continue;
+            }
+            if let Err(error) = self.tick(&mut unpublished).await {
+                self.report(&error);
+            }
+        }
+    }
+
+    /// One look. What could not be published last time goes first: its rows are not due again for a while.
+    async fn tick(&self, unpublished: &mut Vec<Job>) -> Result<(), StoreError> {
+        if !self.publish(unpublished).await {
+            return Ok(());
+        }
+        let mut client = self.pools.pool(&self.database)?.get().await?;
+        self.end_zombies(&client).await;
+        let found = thaw_status::redispatch(&mut client).await?;
+        for (run, state) in thaw_status::end_finished_runs(&mut client).await? {
+            tracing::info!(run_id = %run, %state, "run ended");
+        }
+        drop(client);
+        for hint in found {
+            self.metrics.redispatched(hint.reason.as_str(), 1);
+            unpublished.push(hint.job);
+        }
+        self.publish(unpublished).await;
+        Ok(())
+    }
+
+    /// Sessions we may not end must not keep the rest of the tick from happening.
+    async fn end_zombies(&self, client: &thaw_postgres::Client) {
+        match thaw_status::end_zombies(client).await {
+            Ok(zombies) => {
+                for zombie in zombies {
+                    let (chunk, pid, terminated) = (zombie.chunk, zombie.pid, zombie.terminated);
+                    tracing::warn!(chunk_id = %chunk, pid, terminated, "session of an owner whose lease is over was told to end");
+                }
+            }
+            Err(error) => self.report(&error),
+        }
+    }
+
+    /// Publishes and empties the list; false: the queue did not take it.
+    async fn publish(&self, jobs: &mut Vec<Job>) -> bool {
+        match self.publisher.publish(jobs).await {
+            Ok(()) => {
+                self.metrics.jobs_published.inc_by(u64::try_from(jobs.len()).unwrap_or(0));
+                jobs.clear();
+                true
+            }
+            Err(error) => {
+                let report = ErrorReport::of(&error);
+                tracing::warn!(class = %report.class, error = %report.text, job_count = jobs.len(), "jobs were not published");
+                false
+            }
+        }
+    }
+
+    fn report(&self, error: &StoreError) {
+        // No planner has been here yet.
+        if matches!(error, StoreError::SchemaMissing { .. }) || error.sqlstate() == Some("42P01") {
+            tracing::debug!(database = self.database, "no status tables yet");
+            return;
+        }
+        let report = ErrorReport::of(error);
+        tracing::warn!(database = self.database, class = %report.class, error = %report.text, "redispatch failed");
+    }
+}

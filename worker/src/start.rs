@@ -1,0 +1,89 @@
+//! Starting a planned table and publishing its chunks; shared by workers and a planner that waits.
+
+use thaw_model::{ErrorReport, Job, RunId, TableId};
+use thaw_postgres::PoolSet;
+use thaw_queue::Publisher;
+use thaw_status::{Start, StoreError};
+
+/// Hints a page: a table may have a hundred thousand chunks.
+const PAGE: i64 = 1000;
+
+/// Starts the table if it is planned and its turn has come, and then publishes a hint for each of its chunks (as many
+/// as its cap allows). Harmless on any other table.
+///
+/// A queue that does not take the hints is no error: redispatch publishes them.
+///
+/// # Errors
+/// What the status store says, a lock on the target included; nothing has changed then.
+pub async fn start_and_publish<P: Publisher>(
+    pools: &PoolSet,
+    publisher: &P,
+    database: &str,
+    (run, table): (RunId, TableId),
+) -> Result<(), StoreError> {
+    let mut client = pools.pool(database)?.get().await?;
+    thaw_faults::reach("during_start");
+    match thaw_status::start_table(&mut client, run, table).await {
+        Ok(Start::Started(_)) => {
+            tracing::info!(run_id = %run, table_id = %table, "table started");
+            publish_hints(&mut client, publisher, table).await
+        }
+        Ok(Start::NotStartable(recorded)) => {
+            tracing::debug!(table_id = %table, outcome = %recorded.outcome(), "table is not to be started");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Publishes the next hints of a table with a cap of its own; nothing for another.
+///
+/// # Errors
+/// What the status store says.
+pub async fn publish_within_cap<P: Publisher>(
+    pools: &PoolSet,
+    publisher: &P,
+    database: &str,
+    table: TableId,
+) -> Result<(), StoreError> {
+    let mut client = pools.pool(database)?.get().await?;
+    let jobs = thaw_status::table::take_hints_within_cap(&mut client, table).await?;
+    publish(publisher, &jobs).await;
+    Ok(())
+}
+
+async fn publish_hints<P: Publisher>(
+    client: &mut tokio_postgres::Client,
+    publisher: &P,
+    table: TableId,
+) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let jobs = thaw_status::list_hints(client, table, after, PAGE).await?;
+        let last = jobs.iter().filter_map(chunk_number).max();
+        let is_page = i64::try_from(jobs.len()).unwrap_or(i64::MAX) >= PAGE;
+        if !publish(publisher, &jobs).await || !is_page || last <= after {
+            return Ok(());
+        }
+        after = last;
+    }
+}
+
+fn chunk_number(job: &Job) -> Option<i32> {
+    match job {
+        Job::Chunk { chunk, .. } => Some(chunk.number),
+        Job::Table { .. } => None,
+    }
+}
+
+/// False: the queue did not take them; redispatch will see to it.
+async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
+    match publisher.publish(jobs).await {
+        Ok(()) => true,
+        Err(error) => {
+            let report = ErrorReport::of(&error);
+            tracing::warn!(class = %report.class, error = %report.text, "hints were not published");
+            false
+        }
+    }
+}
