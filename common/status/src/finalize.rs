@@ -1,0 +1,193 @@
+//! The end of a table and of a run: transitions anyone can perform, one worker does.
+
+use std::time::Duration;
+
+use thaw_model::plan::Decision;
+use thaw_model::{Accounting, ErrorReport, Fence, RunId, RunState, TableId, TableState, WorkerId};
+use tokio_postgres::Client;
+use tokio_postgres::types::Json;
+
+use crate::error::StoreError;
+use crate::recorded::{Outcome, Recorded};
+use crate::row;
+use crate::settings::FleetSettings;
+use crate::table::pass_target_on;
+
+const LOCK_TABLE: &str = include_str!("sql/lock_table_if_finalizable.sql");
+const CLAIM: &str = include_str!("sql/claim_finalize_if_no_open_chunk.sql");
+const LOADED_ROWS: &str = include_str!("sql/read_loaded_rows.sql");
+const HEARTBEAT: &str = include_str!("sql/extend_finalize_lease_if_fence_mine.sql");
+const FINISH: &str = include_str!("sql/finish_finalize_if_fence_mine.sql");
+const LOCK_RUN: &str = include_str!("sql/lock_run_if_endable.sql");
+const END_RUN: &str = include_str!("sql/end_run_if_all_tables_final.sql");
+const LIST_ENDABLE: &str = include_str!("sql/list_endable_runs.sql");
+
+/// A table this worker finalizes, until the lease is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalizeClaim {
+    pub run: RunId,
+    pub table: TableId,
+    pub fence: Fence,
+    pub worker: WorkerId,
+    pub plan_version: i32,
+    /// Rows the source said the execution has.
+    pub expected_rows: Option<i64>,
+    /// [`crate::indexes::restore_indexes`] before the end: a table without its indexes cannot be `completed`.
+    pub indexes_dropped: bool,
+    pub settings: FleetSettings,
+}
+
+impl FinalizeClaim {
+    /// How often to call [`heartbeat_finalize`].
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.settings.heartbeat
+    }
+}
+
+/// A table that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedTable {
+    pub state: TableState,
+    /// Sums over the completed chunks.
+    pub accounting: Accounting,
+    pub recorded: Recorded,
+}
+
+/// After every commit of a chunk, and for a message about a table: takes the table to finalize if no chunk is open.
+/// `None`: chunks are open, somebody else has it, or it is over.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn claim_finalize(
+    client: &mut Client,
+    run: RunId,
+    table: TableId,
+    worker: &WorkerId,
+) -> Result<Option<FinalizeClaim>, StoreError> {
+    let transaction = client.transaction().await?;
+    if transaction.query_opt(LOCK_TABLE, &[&table.0, &run.0]).await?.is_none() {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    let row = transaction.query_opt(CLAIM, &[&table.0, &worker.as_str()]).await?;
+    transaction.commit().await?;
+    row.map(|row| {
+        Ok(FinalizeClaim {
+            run: row::run_id(&row)?,
+            table,
+            fence: Fence(row.try_get("finalize_fence")?),
+            worker: worker.clone(),
+            plan_version: row.try_get("plan_version")?,
+            expected_rows: row.try_get("expected_rows")?,
+            indexes_dropped: row.try_get("indexes_dropped")?,
+            settings: row::json(&row, "settings", "run settings")?,
+        })
+    })
+    .transpose()
+}
+
+/// What the chunks of a table's current execution hold so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loaded {
+    /// Rows its completed chunks fetched.
+    pub fetched: i64,
+    pub completed_chunks: i64,
+    /// Open, failed or cancelled.
+    pub not_completed_chunks: i64,
+}
+
+/// Reads it: the finalizer compares it with the plan before the end.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn loaded_rows(client: &Client, table: TableId) -> Result<Loaded, StoreError> {
+    let row = client.query_one(LOADED_ROWS, &[&table.0]).await?;
+    Ok(Loaded {
+        fetched: row.try_get("fetched_rows")?,
+        completed_chunks: row.try_get("completed")?,
+        not_completed_chunks: row.try_get("not_completed")?,
+    })
+}
+
+/// Extends the finalizer's lease. False: somebody else has the table; stop.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn heartbeat_finalize(client: &Client, claim: &FinalizeClaim) -> Result<bool, StoreError> {
+    let extended =
+        client.execute(HEARTBEAT, &[&claim.table.0, &claim.fence.0, &claim.worker.as_str()]).await?;
+    Ok(extended == 1)
+}
+
+/// Ends the table: `completed` when every chunk is and `error` is `None`, else `partial`, or `failed` when no chunk
+/// was loaded. Fills its sums, adds `decisions`, passes its target on. Then call [`end_run`].
+///
+/// # Errors
+/// [`StoreError::FenceLost`] when somebody else has the table; 23514 while its indexes are not restored.
+pub async fn finish_finalize(
+    client: &mut Client,
+    claim: &FinalizeClaim,
+    error: Option<&ErrorReport>,
+    decisions: &[Decision],
+) -> Result<FinishedTable, StoreError> {
+    let transaction = client.transaction().await?;
+    let row = transaction
+        .query_opt(
+            FINISH,
+            &[
+                &claim.table.0,
+                &claim.fence.0,
+                &claim.worker.as_str(),
+                &error.map(|error| error.class.as_str()),
+                &error.map(|error| error.text.as_str()),
+                &Json(decisions),
+            ],
+        )
+        .await?
+        .ok_or(StoreError::FenceLost)?;
+    pass_target_on(&transaction, claim.table).await?;
+    let state = row::state(&row, "status")?;
+    let accounting = Accounting {
+        fetched: row.try_get("fetched_rows")?,
+        inserted: row.try_get("inserted_rows")?,
+        updated: row.try_get("updated_rows")?,
+        kept: row.try_get("kept_rows")?,
+        deduplicated: row.try_get("deduplicated_rows")?,
+        quarantined: row.try_get("quarantined_rows")?,
+        bytes: row.try_get("bytes")?,
+    };
+    transaction.commit().await?;
+    let recorded = Recorded::table(claim.run, claim.table, Outcome::Table(state));
+    Ok(FinishedTable { state, accounting, recorded })
+}
+
+/// Ends the run if it is planned and every table is final. `None`: it is not, or somebody else ended it.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn end_run(client: &mut Client, run: RunId) -> Result<Option<RunState>, StoreError> {
+    let transaction = client.transaction().await?;
+    if transaction.query_opt(LOCK_RUN, &[&run.0]).await?.is_none() {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    let row = transaction.query_opt(END_RUN, &[&run.0]).await?;
+    transaction.commit().await?;
+    row.map(|row| row::state(&row, "status")).transpose()
+}
+
+/// Ends the runs that nobody ended; part of every redispatch tick.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn end_finished_runs(client: &mut Client) -> Result<Vec<(RunId, RunState)>, StoreError> {
+    let mut ended = Vec::new();
+    for row in client.query(LIST_ENDABLE, &[]).await? {
+        let run = row::run_id(&row)?;
+        if let Some(state) = end_run(client, run).await? {
+            ended.push((run, state));
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,224 @@
+//! How far runs and tables are: what waiting, the report and `planner status` read.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use thaw_model::plan::Decision;
+use thaw_model::{Accounting, ChunkState, RunId, RunState, TableId, TableState};
+use tokio_postgres::{Client, Row};
+
+use crate::error::StoreError;
+use crate::row;
+
+const RUN_STATE: &str = include_str!("sql/read_run_state.sql");
+const RUNS: &str = include_str!("sql/list_runs.sql");
+const TABLES: &str = include_str!("sql/list_tables_of_run.sql");
+const RANGES: &str = include_str!("sql/list_open_and_failed_chunks.sql");
+
+/// A run in one database. Serialized, states are text and durations seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunProgress {
+    pub run: RunId,
+    #[serde(serialize_with = "as_text")]
+    pub state: RunState,
+    /// As PostgreSQL prints it, UTC.
+    pub started_at: String,
+    /// Since its start.
+    #[serde(rename = "started_seconds_ago", serialize_with = "as_seconds")]
+    pub started_ago: Duration,
+    /// Until its end, or until now.
+    #[serde(rename = "elapsed_seconds", serialize_with = "as_seconds")]
+    pub elapsed: Duration,
+    /// Since the last sign of life of the run or one of its chunks.
+    #[serde(rename = "idle_seconds", serialize_with = "as_seconds")]
+    pub idle: Duration,
+    pub planner_alive: bool,
+    /// Every table has its plan, or has failed.
+    pub planned: bool,
+    pub created_by: String,
+    pub error_class: Option<String>,
+    pub error_text: Option<String>,
+}
+
+/// A table of a run. Holds no range.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TableProgress {
+    pub table: TableId,
+    pub source_name: String,
+    /// `database.schema.table`.
+    pub source: String,
+    /// `schema.table`.
+    pub target: String,
+    #[serde(serialize_with = "as_text")]
+    pub state: TableState,
+    pub decisions: Vec<Decision>,
+    pub chunks: ChunkCounts,
+    pub expected_rows: Option<i64>,
+    /// Sums over the chunks that are completed so far.
+    pub accounting: Accounting,
+    /// From the start to the end, or to now; `None`: not started.
+    #[serde(rename = "elapsed_seconds", serialize_with = "as_optional_seconds")]
+    pub elapsed: Option<Duration>,
+    pub error_class: Option<String>,
+    pub error_text: Option<String>,
+}
+
+/// Chunks of the current execution, by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ChunkCounts {
+    pub planned: i64,
+    pub pending: i64,
+    pub in_progress: i64,
+    pub completed: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+}
+
+/// A chunk that is not completed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkProgress {
+    pub number: i32,
+    pub state: ChunkState,
+    pub failures: i16,
+    pub worker: Option<String>,
+    pub error_class: Option<String>,
+    pub error_text: Option<String>,
+    /// The user's data: shown only when asked for.
+    pub range: serde_json::Value,
+}
+
+/// The state of a run; `None`: this database has no such run.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn run_state(client: &Client, run: RunId) -> Result<Option<RunState>, StoreError> {
+    let row = client.query_opt(RUN_STATE, &[&run.0]).await?;
+    row.map(|row| row::state(&row, "status")).transpose()
+}
+
+/// One run; `None`: this database has no such run.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn read_run(client: &Client, run: RunId) -> Result<Option<RunProgress>, StoreError> {
+    Ok(select_runs(client, Some(run), 1).await?.into_iter().next())
+}
+
+/// The newest runs first, at most `limit`.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn list_runs(client: &Client, limit: i64) -> Result<Vec<RunProgress>, StoreError> {
+    select_runs(client, None, limit).await
+}
+
+async fn select_runs(
+    client: &Client,
+    run: Option<RunId>,
+    limit: i64,
+) -> Result<Vec<RunProgress>, StoreError> {
+    let rows = client.query(RUNS, &[&run.map(|run| run.0), &limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(RunProgress {
+                run: row::run_id(row)?,
+                state: row::state(row, "status")?,
+                started_at: row.try_get("started_at")?,
+                started_ago: duration(row, "started_seconds_ago")?.unwrap_or_default(),
+                elapsed: duration(row, "elapsed_seconds")?.unwrap_or_default(),
+                idle: duration(row, "idle_seconds")?.unwrap_or_default(),
+                planner_alive: row.try_get("planner_alive")?,
+                planned: row.try_get("planned")?,
+                created_by: row.try_get("created_by")?,
+                error_class: row.try_get("error_class")?,
+                error_text: row.try_get("error_text")?,
+            })
+        })
+        .collect()
+}
+
+/// The tables of a run, in its order.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn tables_of_run(client: &Client, run: RunId) -> Result<Vec<TableProgress>, StoreError> {
+    client.query(TABLES, &[&run.0]).await?.iter().map(table_progress).collect()
+}
+
+/// The chunks of a table that are open or have failed, at most `limit`.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn unfinished_chunks(
+    client: &Client,
+    table: TableId,
+    limit: i64,
+) -> Result<Vec<ChunkProgress>, StoreError> {
+    let rows = client.query(RANGES, &[&table.0, &limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ChunkProgress {
+                number: row.try_get("chunk_no")?,
+                state: row::state(row, "status")?,
+                failures: row.try_get("failures")?,
+                worker: row.try_get("worker_id")?,
+                error_class: row.try_get("error_class")?,
+                error_text: row.try_get("error_text")?,
+                range: row::json(row, "range", "chunk range")?,
+            })
+        })
+        .collect()
+}
+
+fn table_progress(row: &Row) -> Result<TableProgress, StoreError> {
+    Ok(TableProgress {
+        table: row::table_id(row)?,
+        source_name: row.try_get("source_name")?,
+        source: row.try_get("source")?,
+        target: row.try_get("target")?,
+        state: row::state(row, "status")?,
+        decisions: row::json(row, "decisions", "decisions")?,
+        chunks: ChunkCounts {
+            planned: row.try_get("chunk_count")?,
+            pending: row.try_get("pending")?,
+            in_progress: row.try_get("in_progress")?,
+            completed: row.try_get("completed")?,
+            failed: row.try_get("failed")?,
+            cancelled: row.try_get("cancelled")?,
+        },
+        expected_rows: row.try_get("expected_rows")?,
+        accounting: Accounting {
+            fetched: row.try_get("fetched_rows")?,
+            inserted: row.try_get("inserted_rows")?,
+            updated: row.try_get("updated_rows")?,
+            kept: row.try_get("kept_rows")?,
+            deduplicated: row.try_get("deduplicated_rows")?,
+            quarantined: row.try_get("quarantined_rows")?,
+            bytes: row.try_get("bytes")?,
+        },
+        elapsed: duration(row, "elapsed_seconds")?,
+        error_class: row.try_get("error_class")?,
+        error_text: row.try_get("error_text")?,
+    })
+}
+
+fn duration(row: &Row, column: &str) -> Result<Option<Duration>, StoreError> {
+    let seconds: Option<f64> = row.try_get(column)?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
+
+// serde hands fields over by reference.
+fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn as_seconds<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(value.as_secs_f64())
+}
+
+fn as_optional_seconds<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => as_seconds(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Starting a table: what happens to its target once, in one transaction, before any of its chunks can be claimed.
+
+use thaw_model::ident::pg_literal;
+use thaw_model::plan::ReplaceTail;
+use thaw_model::{PgIdent, RunId, TableId, TablePlan};
+use tokio_postgres::{Client, Transaction};
+
+use crate::error::StoreError;
+use crate::indexes;
+use crate::recorded::{Outcome, Recorded};
+use crate::row;
+
+const START: &str = include_str!("sql/start_table_if_planned.sql");
+const READ_STATE: &str = include_str!("sql/read_table_state.sql");
+/// A person's lock on the target must not make everybody else queue behind our exclusive one for long.
+const SHORT_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
+
+/// What a start did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// The table is loading; publish [`crate::list_hints`], and try to finalize it when it has no chunk.
+    Started(Recorded),
+    /// It was not for us to start: it runs already, is not planned yet, waits for its target, or is over.
+    NotStartable(Recorded),
+}
+
+impl Start {
+    /// The proof for the message, either way.
+    pub fn recorded(self) -> Recorded {
+        match self {
+            Self::Started(recorded) | Self::NotStartable(recorded) => recorded,
+        }
+    }
+}
+
+/// Starts a planned table: `planned` -> `loading`, the truncate or tail delete and the index drop, in one
+/// transaction, under a short lock timeout. Whoever comes second gets [`Start::NotStartable`].
+///
+/// # Errors
+/// What PostgreSQL says, for instance 55P03 when somebody holds a lock on the target
+/// (`thaw_postgres::blocking` names whom); nothing has changed then.
+pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Result<Start, StoreError> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
+    let Some(started) = transaction.query_opt(START, &[&table.0, &run.0]).await? else {
+        transaction.rollback().await?;
+        return Ok(Start::NotStartable(read_table(client, run, table).await?));
+    };
+    let plan: TablePlan = row::json(&started, "plan", "plan")?;
+    prepare_target(&transaction, table, &plan).await?;
+    transaction.commit().await?;
+    Ok(Start::Started(read_table(client, run, table).await?))
+}
+
+/// What the status tables say about a table: the proof for a message about it that needed no work.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn read_table(client: &Client, run: RunId, table: TableId) -> Result<Recorded, StoreError> {
+    let outcome = match client.query_opt(READ_STATE, &[&table.0, &run.0]).await? {
+        Some(row) => Outcome::Table(row::state(&row, "status")?),
+        None => Outcome::NotOurs,
+    };
+    Ok(Recorded::table(run, table, outcome))
+}
+
+async fn prepare_target(
+    transaction: &Transaction<'_>,
+    table: TableId,
+    plan: &TablePlan,
+) -> Result<(), StoreError> {
+    let target = qualified(&plan.target.schema, &plan.target.table);
+    if plan.start.truncate || plan.start.drop_indexes {
+        transaction.batch_execute(&format!("lock table {target} in access exclusive mode")).await?;
+    }
+    if plan.start.drop_indexes {
+        indexes::save_and_drop(transaction, table, &plan.target.schema, &plan.target.table).await?;
+    }
+    if plan.start.truncate {
+        // Never CASCADE: a table that refers to this one is an error that names the constraint.
+        transaction.batch_execute(&format!("truncate table {target}")).await?;
+    } else if let Some(tail) = &plan.start.replace_tail {
+        transaction.batch_execute(&delete_tail(&target, tail)).await?;
+    }
+    Ok(())
+}
+
+fn qualified(schema: &PgIdent, table: &PgIdent) -> String {
+    format!("{}.{}", schema.quoted(), table.quoted())
+}
+
+/// `pg_type` comes from the catalogue (`format_type`), so it is SQL already.
+fn delete_tail(target: &str, tail: &ReplaceTail) -> String {
+    let column = tail.column.quoted();
+    let bound = pg_literal(&tail.bound);
+    let pg_type = &tail.pg_type;
+    format!("delete from {target} where {column} >= cast({bound} as {pg_type}) or {column} is null")
+}
