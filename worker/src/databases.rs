@@ -25,8 +25,11 @@ pub struct Databases {
     beats: PoolSet,
     /// For claims, settlements, redispatch and finalizing: a worker whose loads are busy can still tell.
     control: PoolSet,
-    plans: Arc<Mutex<HashMap<(String, TableId, i32), Arc<StoredPlan>>>>,
+    plans: Arc<Mutex<Plans>>,
 }
+
+/// By database, table and version of the plan.
+type Plans = HashMap<(String, TableId, i32), Arc<StoredPlan>>;
 
 impl Databases {
     /// Connects to nothing yet.

@@ -15,6 +15,9 @@ use thaw_telemetry::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// Chunk hints a tick at most.
+const JOBS_PER_TICK: i64 = 500;
+
 /// One database's loop.
 #[derive(Debug)]
 pub struct Redispatch<P> {
@@ -54,15 +57,17 @@ impl<P: Publisher> Redispatch<P> {
         }
         let mut client = self.pools.pool(&self.database)?.get().await?;
         self.end_zombies(&client).await;
-        let found = thaw_status::redispatch(&mut client).await?;
+        let found = thaw_status::redispatch(&mut client, JOBS_PER_TICK).await?;
         for (run, state) in thaw_status::end_finished_runs(&mut client).await? {
             tracing::info!(run_id = %run, %state, "run ended");
         }
         drop(client);
-        for hint in found {
-            self.metrics.redispatched(hint.reason.as_str(), 1);
-            unpublished.push(hint.job);
+        for (run, chunk) in &found.lost {
+            self.metrics.chunk_settled("lease_lost");
+            tracing::error!(run_id = %run, chunk_id = %chunk, "chunk failed: its lease ran out too often");
         }
+        self.count(&found.jobs);
+        unpublished.extend(found.jobs);
         self.publish(unpublished).await;
         Ok(())
     }
@@ -72,11 +77,18 @@ impl<P: Publisher> Redispatch<P> {
         match thaw_status::end_zombies(client).await {
             Ok(zombies) => {
                 for zombie in zombies {
-                    let (chunk, pid, terminated) = (zombie.chunk, zombie.pid, zombie.terminated);
-                    tracing::warn!(chunk_id = %chunk, pid, terminated, "session of an owner whose lease is over was told to end");
+                    let (chunk, pid, ended) = (zombie.chunk, zombie.pid, zombie.ended);
+                    tracing::warn!(chunk_id = %chunk, pid, ended, "session of an owner whose lease is over was told to end");
                 }
             }
             Err(error) => self.report(&error),
+        }
+    }
+
+    fn count(&self, jobs: &[Job]) {
+        let tables = jobs.iter().filter(|job| matches!(job, Job::Table { .. })).count();
+        for (reason, count) in [("table", tables), ("chunk", jobs.len() - tables)] {
+            self.metrics.redispatched(reason, u64::try_from(count).unwrap_or(0));
         }
     }
 
