@@ -13,6 +13,7 @@ pub(super) async fn load(
     plan: &TablePlan,
     rows: &mut Stream,
 ) -> Result<(Encoded, Written), LoadError> {
+    tx.transaction().batch_execute(&sql::try_target(plan)).await?;
     let (encoded, copied) = rows.copy_in(tx.transaction(), &sql::copy_into_target(plan)).await?;
     // A trigger may refuse rows; they are kept out by the target's own rule, and counted as such.
     let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);

@@ -24,6 +24,18 @@ pub(super) fn copy_into_target(plan: &TablePlan) -> String {
     format!("copy {} ({}) from stdin (format binary)", target(plan), column_list(&plan.columns))
 }
 
+/// What COPY needs, asked in a way that may fail: the relation, its columns, the grant and the lock. The driver loses
+/// step with the server when a COPY is refused before its first byte (it sends one Sync too many), so that everything
+/// that can refuse it is tried first. EXPLAIN fires no trigger and writes nothing.
+pub(super) fn try_target(plan: &TablePlan) -> String {
+    let nulls = vec!["null"; plan.columns.len()].join(", ");
+    format!(
+        "explain (costs off) insert into {} ({}) overriding system value select {nulls} where false",
+        target(plan),
+        column_list(&plan.columns)
+    )
+}
+
 /// A staging table with the target's types and a column for the row's position. Types come from the target itself,
 /// so that the plan need not spell them.
 pub(super) fn create_stage(plan: &TablePlan) -> String {

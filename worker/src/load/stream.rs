@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
+use thaw_postgres::PgError;
 use tokio_postgres::Transaction;
 
 use super::LoadError;
@@ -42,7 +43,13 @@ impl Stream {
         transaction: &Transaction<'_>,
         statement: &str,
     ) -> Result<(Encoded, i64), LoadError> {
-        let mut sink = pin!(transaction.copy_in::<_, Bytes>(statement).await?);
+        let mut sink = pin!(match transaction.copy_in::<_, Bytes>(statement).await {
+            Ok(sink) => sink,
+            Err(error) => {
+                give_up_connection(transaction).await;
+                return Err(error.into());
+            }
+        });
         if let Some(first) = self.first.take() {
             sink.feed(first).await?;
         }
@@ -63,5 +70,14 @@ impl Stream {
         let piece = piece.map_err(|_| LoadError::SourceStalled { seconds: self.stall.as_secs() })?;
         // The encoder went without a last word: its own error, which the caller holds, says why.
         piece.ok_or_else(|| EncodeError::LoadEnded.into())
+    }
+}
+
+/// After a COPY that was refused, the driver would pair answers with the wrong statements: the session must end. The
+/// answer to this is of no interest, and may be another statement's.
+async fn give_up_connection(transaction: &Transaction<'_>) {
+    match transaction.batch_execute("select pg_terminate_backend(pg_backend_pid())").await {
+        Ok(()) => {}
+        Err(error) => tracing::debug!(error = %PgError::from(error), "ended the session of a refused copy"),
     }
 }

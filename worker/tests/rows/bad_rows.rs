@@ -40,7 +40,13 @@ const CASES: &[(S, &str, &str, &str, BadValue)] = &[
     (S::Number { precision: 38, scale: 0 }, "numeric(3,0)", "999", "1000", BadValue::NumberOutOfRange),
     (S::Number { precision: 38, scale: 2 }, "numeric(5,1)", "1.50", "1.55", BadValue::NumberWouldChange),
     (S::Number { precision: 38, scale: 2 }, "integer", "1.00", "1.01", BadValue::NumberWouldChange),
-    (S::Number { precision: 38, scale: 0 }, "double precision", "1", "123456789012345678", BadValue::NumberWouldChange),
+    (
+        S::Number { precision: 38, scale: 0 },
+        "double precision",
+        "1",
+        "123456789012345678",
+        BadValue::NumberWouldChange,
+    ),
     (S::Number { precision: 38, scale: 0 }, "boolean", "1", "2", BadValue::NotZeroOrOne),
     (S::Float, "integer", "1", "NaN", BadValue::NotFinite),
     (S::Float, "numeric(5,2)", "1", "inf", BadValue::NotFinite),
@@ -102,8 +108,12 @@ async fn dates_and_timestamps_beyond_postgresql_are_bad_rows() {
         (S::TimestampNtz { scale: 0 }, "timestamp", "-210866803201"),
         (S::TimestampNtz { scale: 0 }, "timestamp", "9224318016000"),
     ] {
-        let error = load(&client, (source, pg_type), &["0", bad], OnBadRow::Fail).await.expect_err("out of range");
-        assert!(matches!(error, EncodeError::BadRow { reason: BadValue::Field(_), ordinal: 2, .. }), "{bad}: {error}");
+        let error =
+            load(&client, (source, pg_type), &["0", bad], OnBadRow::Fail).await.expect_err("out of range");
+        assert!(
+            matches!(error, EncodeError::BadRow { reason: BadValue::Field(_), ordinal: 2, .. }),
+            "{bad}: {error}"
+        );
     }
     // The last and the first day that are in range are really taken by the server.
     for (source, pg_type, good) in [
@@ -120,11 +130,13 @@ async fn dates_and_timestamps_beyond_postgresql_are_bad_rows() {
 async fn nul_is_stripped_or_replaced_where_the_plan_says_so() {
     let database = TestDatabase::create().await;
     let client = database.connect().await.expect("connects");
-    for (policy, text, json) in [
-        (NulInText::Strip, "ab", "\"xy\""),
-        (NulInText::Replace, "a\u{fffd}b", "\"x\u{fffd}y\""),
-    ] {
-        client.batch_execute("drop table if exists t; create table t (v text, j jsonb)").await.expect("creates");
+    for (policy, text, json) in
+        [(NulInText::Strip, "ab", "\"xy\""), (NulInText::Replace, "a\u{fffd}b", "\"x\u{fffd}y\"")]
+    {
+        client
+            .batch_execute("drop table if exists t; create table t (v text, j jsonb)")
+            .await
+            .expect("creates");
         let mut plan = plan_for(&client, "t", &[("v", S::Text { length: None }), ("j", S::Variant)]).await;
         plan.bad_rows.nul_in_text = policy;
         let (encoder, rows) = RowEncoder::new(&plan, false).expect("a plan");

@@ -1,5 +1,7 @@
 //! Rows on their way into a real PostgreSQL: values, bad rows, and the load modes with their accounting.
 
 mod bad_rows;
+mod chunks;
+mod modes;
 mod support;
 mod values;

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use thaw_model::plan::{
-    BadRowPolicy, LoadMode, LoadPlan, OnDuplicate, PlannedColumn, SourcePlan, StartPlan, TablePlan, TargetPlan,
+    BadRowPolicy, LoadMode, LoadPlan, OnDuplicate, PlannedColumn, SourcePlan, StartPlan, TablePlan,
+    TargetPlan,
 };
 use thaw_model::{PgIdent, SfIdent, SourceType};
 use thaw_postgres::catalog::{ColumnType, describe_table};
@@ -28,7 +29,11 @@ pub async fn plan_for(client: &Client, table: &str, columns: &[(&str, SourceType
     let columns = columns
         .iter()
         .map(|(name, source_type)| {
-            let found = described.columns.iter().find(|column| column.name.as_str() == *name).expect("the column exists");
+            let found = described
+                .columns
+                .iter()
+                .find(|column| column.name.as_str() == *name)
+                .expect("the column exists");
             let ColumnType::Loadable(target_type) = &found.column_type else { panic!("no loadable type") };
             PlannedColumn {
                 source: SfIdent::exact(name.to_uppercase()),

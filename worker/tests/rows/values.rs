@@ -13,9 +13,17 @@ use tokio_postgres::Client;
 use crate::support::{Cell, cell, copy_all, feed, plan_for};
 
 /// Loads the cells into a column of this type and reads them back as text, in order.
-async fn round_trip(client: &Client, source: S, pg_type: &str, cells: Vec<Cell>, lossy: bool) -> Vec<Option<String>> {
+async fn round_trip(
+    client: &Client,
+    source: S,
+    pg_type: &str,
+    cells: Vec<Cell>,
+    lossy: bool,
+) -> Vec<Option<String>> {
     client
-        .batch_execute(&format!("drop table if exists t; create table t (n bigint generated always as identity, v {pg_type})"))
+        .batch_execute(&format!(
+            "drop table if exists t; create table t (n bigint generated always as identity, v {pg_type})"
+        ))
         .await
         .expect("creates");
     let mut plan = plan_for(client, "t", &[("v", source)]).await;
@@ -59,14 +67,28 @@ async fn numbers_arrive_digit_by_digit() {
     let negative = format!("-{nines}");
     check(&client, int, "smallint", &[("0", "0"), ("-32768", "-32768"), ("32767", "32767")]).await;
     check(&client, int, "integer", &[("-2147483648", "-2147483648"), ("2147483647", "2147483647")]).await;
-    check(&client, int, "bigint", &[("-9223372036854775808", "-9223372036854775808"), ("9223372036854775807", "9223372036854775807")]).await;
-    check(&client, int, "numeric", &[(nines, nines), (&negative, &negative), ("10000", "10000"), ("0", "0")]).await;
+    check(
+        &client,
+        int,
+        "bigint",
+        &[("-9223372036854775808", "-9223372036854775808"), ("9223372036854775807", "9223372036854775807")],
+    )
+    .await;
+    check(&client, int, "numeric", &[(nines, nines), (&negative, &negative), ("10000", "10000"), ("0", "0")])
+        .await;
     check(&client, int, "numeric(38,0)", &[(nines, nines)]).await;
     check(&client, int, "boolean", &[("0", "false"), ("1", "true")]).await;
     check(&client, int, "text", &[("42", "42"), ("-7", "-7")]).await;
-    check(&client, int, "double precision", &[("9007199254740992", "9.007199254740992e+15"), ("-3", "-3")]).await;
+    check(&client, int, "double precision", &[("9007199254740992", "9.007199254740992e+15"), ("-3", "-3")])
+        .await;
     let money = S::Number { precision: 12, scale: 2 };
-    check(&client, money, "numeric(12,2)", &[("1.00", "1.00"), ("-12.34", "-12.34"), ("9999999999.99", "9999999999.99")]).await;
+    check(
+        &client,
+        money,
+        "numeric(12,2)",
+        &[("1.00", "1.00"), ("-12.34", "-12.34"), ("9999999999.99", "9999999999.99")],
+    )
+    .await;
     check(&client, money, "numeric", &[("1.00", "1.00"), ("-0.05", "-0.05")]).await;
     check(&client, money, "numeric(20,6)", &[("-12.34", "-12.340000")]).await;
     check(&client, money, "numeric(12,1)", &[("1.50", "1.5"), ("7.00", "7.0")]).await;
@@ -74,7 +96,13 @@ async fn numbers_arrive_digit_by_digit() {
     check(&client, money, "integer", &[("12.00", "12"), ("-3.00", "-3")]).await;
     check(&client, money, "varchar(8)", &[("12.30", "12.30")]).await;
     check(&client, money, "real", &[("0.10", "0.1"), ("1234.50", "1234.5")]).await;
-    check(&client, S::Number { precision: 38, scale: 37 }, "numeric(38,37)", &[("-1.0000000000000000000000000000000000001", "-1.0000000000000000000000000000000000001")]).await;
+    check(
+        &client,
+        S::Number { precision: 38, scale: 37 },
+        "numeric(38,37)",
+        &[("-1.0000000000000000000000000000000000001", "-1.0000000000000000000000000000000000001")],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -89,7 +117,8 @@ async fn what_lossy_rounds_is_rounded_as_postgresql_rounds_it() {
             let expected: String = client.query_one(&sql, &[]).await.expect("casts").get(0);
             cases.push((wire, expected));
         }
-        let cases: Vec<(&str, &str)> = cases.iter().map(|(wire, expected)| (*wire, expected.as_str())).collect();
+        let cases: Vec<(&str, &str)> =
+            cases.iter().map(|(wire, expected)| (*wire, expected.as_str())).collect();
         check_with(&client, S::Number { precision: 10, scale: 3 }, pg_type, &cases, true).await;
     }
     for wire in ["0.5", "1.5", "2.5", "-2.5", "-0.4"] {
@@ -107,13 +136,46 @@ async fn floats_and_decfloats_arrive_as_what_they_are() {
     check(&client, S::Float, "real", &specials).await;
     check(&client, S::Float, "numeric", &specials).await;
     check(&client, S::Float, "text", &specials).await;
-    check(&client, S::Float, "double precision", &[("0.1", "0.1"), ("-1.5e300", "-1.5e+300"), ("1.7976931348623157e+308", "1.7976931348623157e+308"), ("5e-324", "5e-324")]).await;
-    check(&client, S::Float, "numeric", &[("0.1", "0.1"), ("1e20", "100000000000000000000"), ("-2.5e-7", "-0.00000025")]).await;
+    check(
+        &client,
+        S::Float,
+        "double precision",
+        &[
+            ("0.1", "0.1"),
+            ("-1.5e300", "-1.5e+300"),
+            ("1.7976931348623157e+308", "1.7976931348623157e+308"),
+            ("5e-324", "5e-324"),
+        ],
+    )
+    .await;
+    check(
+        &client,
+        S::Float,
+        "numeric",
+        &[("0.1", "0.1"), ("1e20", "100000000000000000000"), ("-2.5e-7", "-0.00000025")],
+    )
+    .await;
     check(&client, S::Float, "numeric(6,2)", &[("0.1", "0.10"), ("NaN", "NaN")]).await;
     check(&client, S::Float, "bigint", &[("3", "3"), ("-1e15", "-1000000000000000")]).await;
     check(&client, S::Float, "real", &[("0.1", "0.1"), ("16777216", "1.6777216e+07")]).await;
-    check(&client, S::Float, "text", &[("0.1", "0.1"), ("1e15", "1e+15"), ("0.00001", "1e-05"), ("123456789", "123456789")]).await;
-    check(&client, S::DecFloat, "numeric", &[("1.5e10", "15000000000"), ("-12.340", "-12.340"), ("1e-40", "0.0000000000000000000000000000000000000001")]).await;
+    check(
+        &client,
+        S::Float,
+        "text",
+        &[("0.1", "0.1"), ("1e15", "1e+15"), ("0.00001", "1e-05"), ("123456789", "123456789")],
+    )
+    .await;
+    check(
+        &client,
+        S::DecFloat,
+        "numeric",
+        &[
+            ("1.5e10", "15000000000"),
+            ("-12.340", "-12.340"),
+            ("1e-40", "0.0000000000000000000000000000000000000001"),
+        ],
+    )
+    .await;
     check(&client, S::DecFloat, "double precision", &[("1.5e10", "15000000000"), ("-0.25", "-0.25")]).await;
     check(&client, S::DecFloat, "text", &[("1.5e10", "1.5e10")]).await;
 }
@@ -126,7 +188,13 @@ async fn text_goes_wherever_it_can_be_read_strictly() {
         .await
         .expect("creates");
     let text = S::Text { length: None };
-    let samples = [("", ""), ("plain", "plain"), ("äöü 😀 \t\n\\ 'q' \"d\"", "äöü 😀 \t\n\\ 'q' \"d\""), ("null", "null"), ("NaT", "NaT")];
+    let samples = [
+        ("", ""),
+        ("plain", "plain"),
+        ("äöü 😀 \t\n\\ 'q' \"d\"", "äöü 😀 \t\n\\ 'q' \"d\""),
+        ("null", "null"),
+        ("NaT", "NaT"),
+    ];
     check(&client, text, "text", &samples).await;
     check(&client, text, "varchar", &samples).await;
     check(&client, text, "citext", &samples).await;
@@ -135,27 +203,75 @@ async fn text_goes_wherever_it_can_be_read_strictly() {
     check(&client, text, "char(3)", &[("a", "a"), ("abc  ", "abc")]).await;
     check(&client, text, "mood", &[("it's ok", "it's ok")]).await;
     check(&client, text, "xml", &[("<a>b</a>", "<a>b</a>")]).await;
-    check(&client, text, "uuid", &[("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), ("a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")]).await;
+    check(
+        &client,
+        text,
+        "uuid",
+        &[
+            ("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            ("a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ],
+    )
+    .await;
     check(&client, text, "json", &[(r#" {"b":1, "a" : "\u0000"}"#, r#" {"b":1, "a" : "\u0000"}"#)]).await;
-    check(&client, text, "jsonb", &[(r#" {"b":1, "a" : [null, 1.50]}"#, r#"{"a": [null, 1.50], "b": 1}"#)]).await;
+    check(&client, text, "jsonb", &[(r#" {"b":1, "a" : [null, 1.50]}"#, r#"{"a": [null, 1.50], "b": 1}"#)])
+        .await;
     check(&client, text, "integer", &[(" 42 ", "42"), ("+7", "7"), ("1e3", "1000")]).await;
     check(&client, text, "numeric(10,2)", &[("12.3", "12.30"), ("NaN", "NaN")]).await;
     check(&client, text, "double precision", &[("1.5e3", "1500"), ("-inf", "-Infinity")]).await;
     check(&client, text, "boolean", &[("Yes", "true"), ("0", "false")]).await;
-    check(&client, text, "date", &[("2024-02-29", "2024-02-29"), ("2024-02-29 00:00:00", "2024-02-29")]).await;
+    check(&client, text, "date", &[("2024-02-29", "2024-02-29"), ("2024-02-29 00:00:00", "2024-02-29")])
+        .await;
     check(&client, text, "time", &[("23:59:59.9999999", "23:59:59.999999"), ("08:30", "08:30:00")]).await;
-    check(&client, text, "timestamp", &[("2024-01-10T12:00:00.5", "2024-01-10 12:00:00.5"), ("2024-01-10", "2024-01-10 00:00:00")]).await;
-    check(&client, text, "timestamptz", &[("2024-01-10 12:00:00 -0800", "2024-01-10 20:00:00+00"), ("2024-01-10 12:00:00", "2024-01-10 12:00:00+00")]).await;
+    check(
+        &client,
+        text,
+        "timestamp",
+        &[("2024-01-10T12:00:00.5", "2024-01-10 12:00:00.5"), ("2024-01-10", "2024-01-10 00:00:00")],
+    )
+    .await;
+    check(
+        &client,
+        text,
+        "timestamptz",
+        &[
+            ("2024-01-10 12:00:00 -0800", "2024-01-10 20:00:00+00"),
+            ("2024-01-10 12:00:00", "2024-01-10 12:00:00+00"),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn days_clocks_and_instants_are_floored_and_never_shifted() {
     let (_database, client) = connected().await;
-    check(&client, S::Date, "date", &[("0", "1970-01-01"), ("19732", "2024-01-10"), ("-719163", "0001-12-31 BC"), ("2932896", "9999-12-31"), ("-2440588", "4714-11-24 BC")]).await;
+    check(
+        &client,
+        S::Date,
+        "date",
+        &[
+            ("0", "1970-01-01"),
+            ("19732", "2024-01-10"),
+            ("-719163", "0001-12-31 BC"),
+            ("2932896", "9999-12-31"),
+            ("-2440588", "4714-11-24 BC"),
+        ],
+    )
+    .await;
     check(&client, S::Date, "timestamp", &[("19732", "2024-01-10 00:00:00")]).await;
     check(&client, S::Date, "text", &[("19732", "2024-01-10"), ("-719163", "0001-12-31 BC")]).await;
     let time = S::Time { scale: 9 };
-    check(&client, time, "time", &[("82919.123456789", "23:01:59.123456"), ("86399.999999999", "23:59:59.999999"), ("0.000000000", "00:00:00")]).await;
+    check(
+        &client,
+        time,
+        "time",
+        &[
+            ("82919.123456789", "23:01:59.123456"),
+            ("86399.999999999", "23:59:59.999999"),
+            ("0.000000000", "00:00:00"),
+        ],
+    )
+    .await;
     check(&client, time, "time(3)", &[("86399.999999999", "23:59:59.999")]).await;
     check(&client, time, "text", &[("82919.123456789", "23:01:59.123456789")]).await;
     let ntz = S::TimestampNtz { scale: 9 };
@@ -168,14 +284,35 @@ async fn days_clocks_and_instants_are_floored_and_never_shifted() {
         ("-62135596800.000000001", "0001-12-31 23:59:59.999999 BC"),
     ];
     check(&client, ntz, "timestamp", &stamps).await;
-    check(&client, ntz, "timestamp(3)", &[("1611871777.999999999", "2021-01-28 22:09:37.999"), ("-0.000000001", "1969-12-31 23:59:59.999")]).await;
+    check(
+        &client,
+        ntz,
+        "timestamp(3)",
+        &[("1611871777.999999999", "2021-01-28 22:09:37.999"), ("-0.000000001", "1969-12-31 23:59:59.999")],
+    )
+    .await;
     check(&client, ntz, "timestamptz", &[("1611871777.123456789", "2021-01-28 22:09:37.123456+00")]).await;
     check(&client, ntz, "date", &[("1704844800.000000000", "2024-01-10")]).await;
-    check_with(&client, ntz, "date", &[("1704884400.000000000", "2024-01-10"), ("-0.000000001", "1969-12-31")], true).await;
+    check_with(
+        &client,
+        ntz,
+        "date",
+        &[("1704884400.000000000", "2024-01-10"), ("-0.000000001", "1969-12-31")],
+        true,
+    )
+    .await;
     check(&client, ntz, "text", &[("-0.876543300", "1969-12-31 23:59:59.123456700")]).await;
-    check(&client, S::TimestampNtz { scale: 3 }, "text", &[("1611871777.123", "2021-01-28 22:09:37.123")]).await;
-    check(&client, S::TimestampLtz { scale: 9 }, "timestamptz", &[("1611871777.123456789", "2021-01-28 22:09:37.123456+00")]).await;
-    check(&client, S::TimestampLtz { scale: 0 }, "text", &[("1611871777", "2021-01-28 22:09:37+00:00")]).await;
+    check(&client, S::TimestampNtz { scale: 3 }, "text", &[("1611871777.123", "2021-01-28 22:09:37.123")])
+        .await;
+    check(
+        &client,
+        S::TimestampLtz { scale: 9 },
+        "timestamptz",
+        &[("1611871777.123456789", "2021-01-28 22:09:37.123456+00")],
+    )
+    .await;
+    check(&client, S::TimestampLtz { scale: 0 }, "text", &[("1611871777", "2021-01-28 22:09:37+00:00")])
+        .await;
     let tz = S::TimestampTz { scale: 9 };
     check(&client, tz, "timestamptz", &[("1616173619.000000000 960", "2021-03-19 17:06:59+00")]).await;
     check(&client, tz, "text", &[("1616173619.000000000 960", "2021-03-19 09:06:59.000000000-08:00")]).await;
@@ -193,12 +330,30 @@ async fn booleans_bytes_documents_and_uuids_arrive() {
     check(&client, S::Binary, "bytea", &[("00FFabcd", "\\x00ffabcd"), ("", "\\x")]).await;
     check(&client, S::Binary, "text", &[("00ffAB", "00FFAB")]).await;
     let document = "{\n  \"b\": [1, undefined, \"x y\"],\n  \"a\": null\n}";
-    check(&client, S::Variant, "jsonb", &[(document, r#"{"a": null, "b": [1, null, "x y"]}"#), ("null", "null"), ("\"text\"", "\"text\"")]).await;
+    check(
+        &client,
+        S::Variant,
+        "jsonb",
+        &[(document, r#"{"a": null, "b": [1, null, "x y"]}"#), ("null", "null"), ("\"text\"", "\"text\"")],
+    )
+    .await;
     check(&client, S::Object, "json", &[(document, r#"{"b":[1,null,"x y"],"a":null}"#)]).await;
     check(&client, S::Array, "text", &[("[\n  1,\n  2\n]", "[1,2]")]).await;
     check(&client, S::Vector, "jsonb", &[("[1.5,2]", "[1.5, 2]")]).await;
-    check(&client, S::Uuid, "uuid", &[("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")]).await;
-    check(&client, S::Uuid, "text", &[("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")]).await;
+    check(
+        &client,
+        S::Uuid,
+        "uuid",
+        &[("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")],
+    )
+    .await;
+    check(
+        &client,
+        S::Uuid,
+        "text",
+        &[("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")],
+    )
+    .await;
 }
 
 /// Draws from a strategy without shrinking: a batch is one COPY, and the message names the wire text.
@@ -239,7 +394,9 @@ async fn any_timestamp_of_both_databases_reads_back_floored() {
     let strategy = (-210_000_000_000_i64..253_402_300_800, 0_i64..1_000_000_000);
     let drawn = draw(&strategy, 2_000);
     let mut wires = Vec::new();
-    let mut oracle = String::from("select (timestamp 'epoch' + make_interval(days => d) + us * interval '1 microsecond')::text from (values ");
+    let mut oracle = String::from(
+        "select (timestamp 'epoch' + make_interval(days => d) + us * interval '1 microsecond')::text from (values ",
+    );
     for (position, (seconds, nanos)) in drawn.iter().enumerate() {
         let total = i128::from(*seconds) * 1_000_000_000 + i128::from(*nanos);
         let (sign, magnitude) = (if total < 0 { "-" } else { "" }, total.unsigned_abs());
@@ -252,6 +409,7 @@ async fn any_timestamp_of_both_databases_reads_back_floored() {
     oracle.push_str(") v(n, d, us) order by n");
     let expected: Vec<String> =
         client.query(&oracle, &[]).await.expect("computes").iter().map(|row| row.get(0)).collect();
-    let cases: Vec<(&str, &str)> = wires.iter().map(String::as_str).zip(expected.iter().map(String::as_str)).collect();
+    let cases: Vec<(&str, &str)> =
+        wires.iter().map(String::as_str).zip(expected.iter().map(String::as_str)).collect();
     check(&client, S::TimestampNtz { scale: 9 }, "timestamp", &cases).await;
 }
