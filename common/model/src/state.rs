@@ -85,8 +85,9 @@ states! {
         Planning = "planning" => [Planned, Loading, Failed, Cancelled, Superseded],
         /// Plan and chunks are stored; nothing has touched the target yet.
         Planned = "planned" => [Loading, Failed, Cancelled, Superseded],
-        /// Started: truncated where that is its way; chunks may be claimed.
-        Loading = "loading" => [Planning, Finalizing, Failed, Cancelled, Superseded],
+        /// Started: truncated where that is its way; chunks may be claimed. A fault of the whole table cancels its open
+        /// chunks; the finalizer ends it.
+        Loading = "loading" => [Planning, Finalizing, Cancelled, Superseded],
         /// No chunk is open; one worker, under a lease, completes what is left.
         Finalizing = "finalizing" => [Completed, Partial, Failed, Cancelled, Superseded],
         /// Every row is accounted for.
@@ -113,7 +114,7 @@ states! {
         Completed = "completed" => [Superseded],
         /// Out of attempts, or a fault that no attempt can mend.
         Failed = "failed" => [Pending, Superseded],
-        /// Its run was cancelled.
+        /// Its run was cancelled, or its table stopped.
         Cancelled = "cancelled" => [Pending],
         /// Belongs to an execution or a run that was replaced.
         Superseded = "superseded" => [],

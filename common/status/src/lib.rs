@@ -12,6 +12,7 @@
 pub mod cancel;
 pub mod chunk;
 pub mod error;
+pub mod execution;
 pub mod finalize;
 pub mod indexes;
 pub mod legacy;
@@ -44,7 +45,7 @@ pub use progress::{
 };
 pub use recorded::{Item, Outcome, Recorded};
 pub use redispatch::{Redispatched, Zombie, end_zombies, redispatch};
-pub use resume::{LastTable, last_of_target};
+pub use resume::{LastTable, Revived, UnfinishedTable, last_of_target, revive_run, unfinished_tables};
 pub use run::{
     Holder, NewRun, NewTable, PlannerClaim, Reservation, ReservedTable, mark_run_planned, release_planner,
     renew_planner, reserve_run, take_over_run,

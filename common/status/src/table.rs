@@ -116,7 +116,7 @@ async fn lock_run(transaction: &Transaction<'_>, planner: &PlannerClaim) -> Resu
         .ok_or(StoreError::FenceLost)
 }
 
-async fn copy_chunks(
+pub(crate) async fn copy_chunks(
     transaction: &Transaction<'_>,
     table: TableId,
     chunks: &[NewChunk],

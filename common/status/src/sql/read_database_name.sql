@@ -1,0 +1,2 @@
+-- reads the name of this database, for messages
+select current_database()::text
