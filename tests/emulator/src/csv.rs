@@ -34,19 +34,19 @@ impl<R: BufRead> CsvReader<R> {
         loop {
             let mut field = Vec::new();
             let (quoted, end) = self.field(&mut field)?;
-            if end == End::OfFile && fields.is_empty() && field.is_empty() && !quoted {
+            if end == EndOf::File && fields.is_empty() && field.is_empty() && !quoted {
                 return Ok(None);
             }
             let text = String::from_utf8(field).map_err(|_| self.broken("is not UTF-8"))?;
             fields.push((quoted || !text.is_empty()).then_some(text));
-            if end != End::OfField {
+            if end != EndOf::Field {
                 self.line += 1;
                 return Ok(Some(fields));
             }
         }
     }
 
-    fn field(&mut self, field: &mut Vec<u8>) -> io::Result<(bool, End)> {
+    fn field(&mut self, field: &mut Vec<u8>) -> io::Result<(bool, EndOf)> {
         let mut quoted = false;
         let mut inside = false;
         loop {
@@ -54,7 +54,7 @@ impl<R: BufRead> CsvReader<R> {
                 return if inside {
                     Err(self.broken("has a quote that never ends"))
                 } else {
-                    Ok((quoted, End::OfFile))
+                    Ok((quoted, EndOf::File))
                 };
             };
             match byte {
@@ -70,8 +70,8 @@ impl<R: BufRead> CsvReader<R> {
                     quoted = true;
                     inside = true;
                 }
-                b',' if !inside => return Ok((quoted, End::OfField)),
-                b'\n' if !inside => return Ok((quoted, End::OfRecord)),
+                b',' if !inside => return Ok((quoted, EndOf::Field)),
+                b'\n' if !inside => return Ok((quoted, EndOf::Record)),
                 b'\r' if !inside && self.peek()? == Some(b'\n') => {}
                 other => {
                     if other == b'\n' {
@@ -98,10 +98,10 @@ impl<R: BufRead> CsvReader<R> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    OfField,
-    OfRecord,
-    OfFile,
+enum EndOf {
+    Field,
+    Record,
+    File,
 }
 
 /// A field as the wire text of its column's type; `None` when it is no date or time.
@@ -215,7 +215,7 @@ mod tests {
         for (sql_type, text, expected) in [
             (SqlType::Date, "2020-01-01", "18262"),
             (SqlType::Date, "18262", "18262"),
-            (SqlType::Date, "-0001-12-31", "-719894"),
+            (SqlType::Date, "-0001-12-31", "-719529"),
             (SqlType::Time { scale: 9 }, "23:01:59", "82919.000000000"),
             (ntz, "2021-01-28 22:09:37.123456789", "1611871777.123456789"),
             (ntz, "1969-12-31T23:59:59.1234567", "-0.876543300"),

@@ -41,7 +41,7 @@ impl Parameters {
                 "query_tag" => parameters.query_tag = Some(query_tag(text(&name, value)?)?),
                 "rows_per_resultset" => parameters.rows_per_resultset = integer(&name, value)?,
                 "client_result_chunk_size" => {
-                    parameters.chunk_megabytes = chunk_size(integer(&name, value)?)?
+                    parameters.chunk_megabytes = chunk_size(integer(&name, value)?)?;
                 }
                 "multi_statement_count" => match integer(&name, value)? {
                     0 | 1 => {}

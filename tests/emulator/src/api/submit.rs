@@ -170,9 +170,8 @@ fn find_or_start(emulator: &Arc<Emulator>, retry: bool, submission: Submission) 
 fn read(query: &SubmitQuery, identity: &Identity, body: &[u8]) -> Result<Submission, Refusal> {
     let body: SubmitBody =
         serde_json::from_slice(body).map_err(|error| Refusal::bad_payload(&error.to_string()))?;
-    let request_id = match query.request_id.as_deref().map(Uuid::parse_str).transpose() {
-        Ok(id) => id,
-        Err(_) => return Err(Refusal::bad_payload("requestId is not a UUID.")),
+    let Ok(request_id) = query.request_id.as_deref().map(Uuid::parse_str).transpose() else {
+        return Err(Refusal::bad_payload("requestId is not a UUID."));
     };
     let timeout_seconds = match body.timeout {
         None => TIMEOUT_SECONDS_DEFAULT,
