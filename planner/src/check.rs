@@ -1,0 +1,124 @@
+//! The plan-time checks of a target: everything that would stop a load later is said before any row moves.
+
+use thaw_config::{Finding, Severity, TableEntry};
+use thaw_model::plan::LoadMode;
+use thaw_model::{PgIdent, SourceType, TargetType};
+use thaw_postgres::catalog::TargetTable;
+
+use crate::columns::{Mapped, Watermark};
+use crate::filter;
+
+/// A fault of one entry, at its path or at a key of it.
+pub fn fault(entry: &TableEntry, key: &str, message: impl Into<String>) -> Finding {
+    finding(Severity::Error, entry, key, message.into())
+}
+
+/// Something a person should look at that does not stop the run.
+pub fn warning(entry: &TableEntry, key: &str, message: impl Into<String>) -> Finding {
+    finding(Severity::Warning, entry, key, message.into())
+}
+
+fn finding(severity: Severity, entry: &TableEntry, key: &str, message: String) -> Finding {
+    let path = if key.is_empty() { entry.path.clone() } else { format!("{}.{key}", entry.path) };
+    Finding { severity, path, line: None, message }
+}
+
+/// What can be said of the target without its rows: kind, row security, grants, references, triggers.
+#[must_use]
+pub fn target(entry: &TableEntry, schema: &PgIdent, table: &TargetTable) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let name = format!("{schema}.{}", entry.target);
+    if !table.kind.is_loadable() {
+        let message = format!("{name} is a {}; name the table behind it", table.kind.as_str());
+        findings.push(fault(entry, "target", message));
+        return findings;
+    }
+    if table.row_security_active {
+        let message = format!("row security is active on {name} for this role, so rows could be hidden; use a role with BYPASSRLS");
+        findings.push(fault(entry, "target", message));
+    }
+    if table.has_rules {
+        findings.push(fault(entry, "target", format!("{name} has rewrite rules, which COPY passes by; drop them")));
+    }
+    for (granted, right) in needed_rights(entry, table) {
+        if !granted {
+            findings.push(fault(entry, "target", format!("this role may not {right} {name}; grant it")));
+        }
+    }
+    if entry.truncate_onstart {
+        for key in table.referenced_by.iter().filter(|key| key.from_table != entry.target) {
+            let message = format!(
+                "{name} is referenced by {}.{} (constraint {}), so it cannot be truncated; Thaw never cascades",
+                key.from_schema, key.from_table, key.name
+            );
+            findings.push(fault(entry, "truncate_onstart", message));
+        }
+    }
+    if !table.triggers.is_empty() {
+        let message = format!("triggers of {name} fire for every row: {}", table.triggers.join(", "));
+        findings.push(warning(entry, "target", message));
+    }
+    findings
+}
+
+fn needed_rights(entry: &TableEntry, table: &TargetTable) -> Vec<(bool, &'static str)> {
+    let rights = table.privileges;
+    let upserts = !entry.uniqueness_columns.is_empty();
+    let replaces = !upserts && !entry.truncate_onstart && entry.source_watermark.is_some();
+    vec![
+        (rights.select, "SELECT from"),
+        (rights.insert, "INSERT into"),
+        (rights.update || !upserts, "UPDATE"),
+        (rights.delete || !replaces, "DELETE from"),
+        (rights.truncate || !entry.truncate_onstart, "TRUNCATE"),
+        (rights.create_temp || !upserts, "create temporary tables in the database of"),
+        (rights.owner || !entry.disable_index, "drop the indexes (disable_index) of"),
+    ]
+}
+
+/// The entry's filter and watermark.
+#[must_use]
+pub fn source(entry: &TableEntry, mapped: Option<&Mapped>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(text) = &entry.source_filter
+        && let Err(error) = filter::check(text)
+    {
+        findings.push(fault(entry, "source_filter", error.to_string()));
+    }
+    if let Some(watermark) = mapped.and_then(|mapped| mapped.watermark.as_ref())
+        && !bounds(watermark)
+    {
+        let message = format!(
+            "{} cannot be a bound for {}; every row is read every run",
+            watermark.target_type, watermark.source_type
+        );
+        findings.push(warning(entry, "source_watermark", message));
+    }
+    findings
+}
+
+/// Whether MAX(target) means the same on both sides: dates, timestamps of the same kind, integers.
+#[must_use]
+pub fn bounds(watermark: &Watermark) -> bool {
+    match (watermark.source_type, &watermark.target_type) {
+        (SourceType::Date, TargetType::Date)
+        | (SourceType::TimestampNtz { .. }, TargetType::Timestamp { .. })
+        | (
+            SourceType::TimestampLtz { .. } | SourceType::TimestampTz { .. },
+            TargetType::Timestamptz { .. },
+        ) => true,
+        (source, TargetType::Int2 | TargetType::Int4 | TargetType::Int8 | TargetType::Numeric { .. }) => {
+            source.is_integer()
+        }
+        _ => false,
+    }
+}
+
+/// The rows of a batch, by the mode the table loads in.
+#[must_use]
+pub fn batch_size(entry: &TableEntry, mode: LoadMode) -> u64 {
+    match mode {
+        LoadMode::Copy => entry.batch_size_copy_mode.into(),
+        LoadMode::Upsert | LoadMode::InsertOnly => entry.batch_size.into(),
+    }
+}

@@ -1,0 +1,207 @@
+//! The planner's command line: what may be typed, and nothing of what it does.
+//!
+//! Every flag here works; flags of design that do not yet exist are refused by name.
+
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand};
+use thaw_model::RunId;
+use thaw_telemetry::LogFormat;
+
+use crate::exit::Exit;
+use crate::output;
+
+const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 usage or configuration, \
+2 partial, failed, cancelled or superseded, 3 another run holds a table, 4 interrupted.";
+
+/// What people will look for that this version does not do.
+const LATER: &[&str] = &[
+    "--no-resume", "--resume-max-age", "--resume-run-id", "--full", "--since", "--show-ranges", "cancel",
+    "retry", "verify", "quarantine", "prune",
+];
+
+/// Loads Snowflake tables into PostgreSQL: plans them, hands their chunks to workers and follows them to the end.
+#[derive(Debug, Parser)]
+#[command(name = "planner", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
+    /// Variables for ${NAME} in the configuration [default: .env, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Take every warning about the configuration for an error
+    #[arg(long, global = true)]
+    pub strict: bool,
+    /// error, warn, info, debug, trace, or a list such as info,thaw_planner=debug
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// text or json; logs go to stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plan, publish, and wait until everything is loaded
+    Run(RunArgs),
+    /// Say everything that would stop a run; nothing is written
+    Check(CheckArgs),
+    /// Show the progress of a run
+    Status(StatusArgs),
+    /// Make or update the status tables in every target database (run does it too)
+    Init,
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Publish and leave; workers do the rest
+    #[arg(long, conflicts_with_all = ["local", "dry_run", "report_json"])]
+    pub detach: bool,
+    /// Print the plan and write nothing
+    #[arg(long, conflicts_with_all = ["report_json"])]
+    pub dry_run: bool,
+    /// The plan as JSON
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+    /// Load in this process, without a broker and without workers
+    #[arg(long)]
+    pub local: bool,
+    /// Only this source; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Only this table, as source or target spells it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub table: Vec<String>,
+    /// Write the report of the run as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Only the configuration; nothing is connected
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The run [default: the newest]
+    pub run: Option<RunId>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Go on until the run has ended; the exit code is then the run's
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Reads the process's arguments. What is wrong with them has been said when this fails.
+///
+/// # Errors
+/// How the process ends: `Completed` after `--help` and `--version`, else `Configuration`.
+pub fn parse() -> Result<Cli, Exit> {
+    Cli::try_parse().map_err(|error| {
+        if let Some(name) = later(&error) {
+            output::complaint(format!("error: {name} is not available in this version of planner; see planner --help"));
+            return Exit::Configuration;
+        }
+        // To stdout or stderr as the kind asks for; a closed pipe changes nothing.
+        drop(error.print());
+        if error.use_stderr() { Exit::Configuration } else { Exit::Completed }
+    })
+}
+
+/// The flag or command that was typed, where it is one that a later version has.
+fn later(error: &clap::Error) -> Option<&'static str> {
+    let kind = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => return None,
+    };
+    let ContextValue::String(typed) = error.get(kind)? else { return None };
+    let name = typed.split(['=', ' ']).next()?;
+    LATER.iter().find(|later| **later == name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn refused(args: &[&str]) -> clap::Error {
+        Cli::try_parse_from(args).expect_err("is refused")
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn common_flags_may_stand_before_and_after_the_command() {
+        for args in [
+            ["planner", "--config", "x.json", "run"],
+            ["planner", "run", "--config", "x.json"],
+        ] {
+            let cli = Cli::try_parse_from(args).expect("parses");
+            assert_eq!(cli.common.config, PathBuf::from("x.json"));
+            assert_eq!((cli.common.log_level.as_str(), cli.common.log_format), ("info", LogFormat::Text));
+        }
+    }
+
+    #[test]
+    fn sources_and_tables_may_be_repeated() {
+        let args = ["planner", "run", "--source", "a", "--table", "T", "--table", "U", "--dry-run", "--json"];
+        let Command::Run(run) = Cli::try_parse_from(args).expect("parses").command else { panic!("not run") };
+        assert_eq!((run.source, run.table), (vec!["a".to_owned()], vec!["T".to_owned(), "U".to_owned()]));
+        assert!(run.dry_run && run.json && !run.local);
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        for args in [
+            &["planner", "run", "--detach", "--local"][..],
+            &["planner", "run", "--detach", "--dry-run"],
+            &["planner", "run", "--json"],
+            &["planner", "run", "--dry-run", "--report-json", "x"],
+            &["planner", "status", "not-a-uuid"],
+            &["planner", "run", "--log-format", "xml"],
+            &["planner"],
+        ] {
+            assert!(refused(args).use_stderr(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_has_is_refused_by_name() {
+        for name in LATER {
+            let args = match *name {
+                "--show-ranges" => vec!["planner", "status", "--show-ranges"],
+                "--since" => vec!["planner", "run", "--since=2024-01-01"],
+                flag if flag.starts_with('-') => vec!["planner", "run", flag, "1"],
+                command => vec!["planner", command],
+            };
+            assert_eq!(later(&refused(&args)), Some(*name));
+        }
+        assert_eq!(later(&refused(&["planner", "run", "--nonsense"])), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! Which source column is loaded into which target column, by name; and what the entry's other column names mean.
+//!
+//! Pure: both catalogues in, the mapping or every fault of it out. A fault stops the table before any row moves.
+
+use std::collections::BTreeMap;
+
+use thaw_config::{Finding, Severity, TableEntry};
+use thaw_model::plan::{LeftOut, PlannedColumn};
+use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
+use thaw_postgres::catalog::{ColumnType, Identity, TargetColumn, TargetTable};
+use thaw_worker::encode::{pair_is_loadable, pair_needs_zone};
+
+use crate::introspect::source::SourceColumn;
+
+/// The columns of a table's plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// In the source's order.
+    pub columns: Vec<PlannedColumn>,
+    pub left_out: Vec<LeftOut>,
+    /// The uniqueness columns, by both their names.
+    pub keys: Vec<(SfIdent, PgIdent)>,
+    pub watermark: Option<Watermark>,
+    /// The first chunking column; the others only order.
+    pub chunking: Option<(SfIdent, SourceType)>,
+    /// A GENERATED ALWAYS identity column is among the columns.
+    pub overriding_system_value: bool,
+}
+
+/// The watermark column on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    pub source: SfIdent,
+    pub source_type: SourceType,
+    pub target: PgIdent,
+    pub target_type: TargetType,
+}
+
+/// Maps.
+///
+/// # Errors
+/// Every fault at once, each with the path of the entry's key that leads there.
+pub fn map(
+    entry: &TableEntry,
+    source: &[SourceColumn],
+    target: &TargetTable,
+) -> Result<Mapped, Vec<Finding>> {
+    let mut mapper = Mapper { entry, source, target, faults: Vec::new(), left_out: Vec::new() };
+    let pairs = mapper.pairs();
+    let columns = mapper.plan_columns(&pairs);
+    mapper.check_unmatched(&pairs);
+    if columns.is_empty() {
+        mapper.fault("", "source and target have no column in common; name them in column_mapping".to_owned());
+    }
+    let keys = mapper.keys(&columns);
+    let watermark = mapper.watermark(&columns);
+    let chunking = mapper.chunking();
+    let always = |column: &PlannedColumn| {
+        target.columns.iter().any(|t| t.name == column.target && t.identity == Identity::Always)
+    };
+    let overriding_system_value = columns.iter().any(always);
+    if mapper.faults.is_empty() {
+        let left_out = mapper.left_out;
+        Ok(Mapped { columns, left_out, keys, watermark, chunking, overriding_system_value })
+    } else {
+        Err(mapper.faults)
+    }
+}
+
+struct Mapper<'a> {
+    entry: &'a TableEntry,
+    source: &'a [SourceColumn],
+    target: &'a TargetTable,
+    faults: Vec<Finding>,
+    left_out: Vec<LeftOut>,
+}
+
+impl<'a> Mapper<'a> {
+    fn fault(&mut self, key: &str, message: String) {
+        let path = if key.is_empty() { self.entry.path.clone() } else { format!("{}.{key}", self.entry.path) };
+        self.faults.push(Finding { severity: Severity::Error, path, line: None, message });
+    }
+
+    /// Target column to source column. A mapped column wins over a same-named one.
+    fn pairs(&mut self) -> BTreeMap<PgIdent, &'a SourceColumn> {
+        let mut pairs: BTreeMap<PgIdent, &'a SourceColumn> = BTreeMap::new();
+        let source = self.source;
+        for (from, to) in &self.entry.column_mapping {
+            let found = find_source(source, from);
+            if found.is_none() {
+                self.fault("column_mapping", format!("the source has no column \"{from}\""));
+            }
+            if !self.target.columns.iter().any(|column| &column.name == to) {
+                self.fault("column_mapping", format!("the target has no column \"{to}\""));
+            } else if let Some(column) = found
+                && let Some(other) = pairs.insert(to.clone(), column)
+            {
+                let message = format!("\"{}\" and \"{}\" are both mapped to \"{to}\"", other.name, column.name);
+                self.fault("column_mapping", message);
+            }
+        }
+        let is_mapped = |name: &SfIdent| self.entry.column_mapping.keys().any(|from| same_source(from, name));
+        for column in source.iter().filter(|column| !is_mapped(&column.name)) {
+            let Some(name) = self.same_named(&column.name) else {
+                self.leave_out(column.name.as_str(), "the target has no such column");
+                continue;
+            };
+            match pairs.get(&name) {
+                None => drop(pairs.insert(name, column)),
+                Some(_) => self.leave_out(column.name.as_str(), "another column is mapped to its target"),
+            }
+        }
+        pairs
+    }
+
+    fn leave_out(&mut self, column: &str, reason: &str) {
+        self.left_out.push(LeftOut { column: column.to_owned(), reason: reason.to_owned() });
+    }
+
+    /// The target column of the same name: exactly, or as each database folds an unquoted one. The exact name of
+    /// another source column is not taken away from it.
+    fn same_named(&self, name: &SfIdent) -> Option<PgIdent> {
+        let has = |text: &str| self.target.columns.iter().any(|column| column.name.as_str() == text);
+        if has(name.as_str()) {
+            return Some(PgIdent::exact(name.as_str()));
+        }
+        let folded = name.as_str().to_lowercase();
+        let is_unquoted = name.as_str() == name.as_str().to_uppercase();
+        let taken = self.source.iter().any(|column| column.name.as_str() == folded);
+        (is_unquoted && !taken && has(&folded)).then(|| PgIdent::exact(folded))
+    }
+
+    fn plan_columns(&mut self, pairs: &BTreeMap<PgIdent, &SourceColumn>) -> Vec<PlannedColumn> {
+        let mut planned = Vec::new();
+        for column in self.source {
+            let Some((target, _)) = pairs.iter().find(|(_, source)| source.name == column.name) else { continue };
+            let Some(target) = self.target.columns.iter().find(|t| &t.name == target) else { continue };
+            if target.generated {
+                self.leave_out(column.name.as_str(), "the target column is generated");
+                continue;
+            }
+            match types_of(column, target, &self.entry.timezone) {
+                Ok((source_type, target_type)) => planned.push(PlannedColumn {
+                    source: column.name.clone(),
+                    source_type,
+                    target: target.name.clone(),
+                    target_type,
+                    nullable: target.nullable,
+                    lossy: self.entry.lossy.iter().any(|name| {
+                        name == column.name.as_str() || name == target.name.as_str()
+                    }),
+                }),
+                Err(reason) => self.fault("", format!("column \"{}\": {reason}", target.name)),
+            }
+        }
+        planned
+    }
+
+    fn check_unmatched(&mut self, pairs: &BTreeMap<PgIdent, &SourceColumn>) {
+        for column in self.target.columns.iter().filter(|column| !pairs.contains_key(&column.name)) {
+            let fills_itself = column.has_default || column.generated || column.identity != Identity::No;
+            if !column.nullable && !fills_itself {
+                let message = format!(
+                    "target column \"{}\" is NOT NULL, has no default, and no source column is mapped to it; add it \
+                     to column_mapping or give it a default",
+                    column.name
+                );
+                self.fault("", message);
+            } else if !column.generated {
+                let reason = if fills_itself { "no source column: filled by its default" } else { "no source column: left NULL" };
+                self.leave_out(column.name.as_str(), reason);
+            }
+        }
+    }
+
+    fn keys(&mut self, columns: &[PlannedColumn]) -> Vec<(SfIdent, PgIdent)> {
+        let mut keys = Vec::new();
+        for name in &self.entry.uniqueness_columns {
+            match find_planned(columns, name.as_str()) {
+                Some(column) => keys.push((column.source.clone(), column.target.clone())),
+                None if self.entry.truncate_onstart => return Vec::new(),
+                None => self.fault("uniqueness_columns", format!("\"{name}\" is no column that is loaded")),
+            }
+        }
+        keys
+    }
+
+    fn watermark(&mut self, columns: &[PlannedColumn]) -> Option<Watermark> {
+        if self.entry.truncate_onstart {
+            return None;
+        }
+        let (key, name) = match (&self.entry.source_watermark, &self.entry.target_watermark) {
+            (Some(source), _) => ("source_watermark", source.as_str()),
+            (None, Some(target)) => ("target_watermark", target.as_str()),
+            (None, None) => return None,
+        };
+        let Some(column) = find_planned(columns, name) else {
+            self.fault(key, format!("\"{name}\" is no column that is loaded"));
+            return None;
+        };
+        Some(Watermark {
+            source: column.source.clone(),
+            source_type: column.source_type,
+            target: column.target.clone(),
+            target_type: column.target_type.clone(),
+        })
+    }
+
+    fn chunking(&mut self) -> Option<(SfIdent, SourceType)> {
+        let column = self.entry.chunking_columns.first()?;
+        let Some(found) = find_source(self.source, &column.name) else {
+            self.fault("chunking_columns", format!("the source has no column \"{}\"", column.name));
+            return None;
+        };
+        let Some(source_type) = found.source_type else {
+            let message = format!("\"{}\" is {}, which cannot be cut", found.name, found.type_name);
+            self.fault("chunking_columns", message);
+            return None;
+        };
+        Some((found.name.clone(), source_type))
+    }
+}
+
+fn types_of(
+    column: &SourceColumn,
+    target: &TargetColumn,
+    timezone: &str,
+) -> Result<(SourceType, TargetType), String> {
+    let ColumnType::Loadable(target_type) = &target.column_type else {
+        return Err(format!("no value can be loaded into type {}", target.type_text));
+    };
+    let Some(source_type) = column.source_type else {
+        return Err(format!("type {} of the source cannot be read; cast it in a view", column.type_name));
+    };
+    pair_is_loadable(source_type, target_type)
+        .map_err(|refusal| format!("{source_type} cannot be loaded into {}: {}", target.type_text, refusal.reason))?;
+    if pair_needs_zone(source_type, target_type) && timezone != "UTC" {
+        return Err(format!(
+            "{source_type} into {} is converted in the entry's timezone, and only UTC is available; change the \
+             column's type or set timezone to UTC",
+            target.type_text
+        ));
+    }
+    Ok((source_type, target_type.clone()))
+}
+
+/// A source column by its exact name, else by the name an unquoted spelling folds to.
+fn find_source<'a>(columns: &'a [SourceColumn], name: &SfIdent) -> Option<&'a SourceColumn> {
+    columns
+        .iter()
+        .find(|column| &column.name == name)
+        .or_else(|| columns.iter().find(|column| same_source(name, &column.name)))
+}
+
+fn same_source(spelled: &SfIdent, column: &SfIdent) -> bool {
+    spelled == column || column.as_str() == spelled.as_str().to_uppercase()
+}
+
+/// A loaded column by the source's exact name, the target's exact name, or the name either folds to.
+fn find_planned<'a>(columns: &'a [PlannedColumn], name: &str) -> Option<&'a PlannedColumn> {
+    let by = |matches: &dyn Fn(&PlannedColumn) -> bool| columns.iter().find(|column| matches(column));
+    by(&|column| column.source.as_str() == name)
+        .or_else(|| by(&|column| column.target.as_str() == name))
+        .or_else(|| by(&|column| column.source.as_str() == name.to_uppercase()))
+        .or_else(|| by(&|column| column.target.as_str() == name.to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests;

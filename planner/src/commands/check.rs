@@ -1,0 +1,75 @@
+//! `planner check`: everything that would stop a run, all at once. Nothing is written.
+
+use thaw_config::{Config, Severity};
+use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
+
+use crate::exit::Exit;
+use crate::output;
+use crate::preflight;
+use crate::select;
+use crate::session::Session;
+
+/// The configuration was read, which is the whole check.
+#[must_use]
+pub fn offline(config: &Config) -> Exit {
+    output::result(format!("the configuration is valid: {}", summary(config)));
+    Exit::Completed
+}
+
+/// Connects to both ends and to the broker, and looks at every enabled table.
+pub async fn online(config: &Config) -> Exit {
+    let mut errors = check_broker(config).await;
+    let selected = match select::select(config, &[], &[]) {
+        Ok(selected) => selected,
+        Err(findings) => {
+            output::findings(&findings);
+            return Exit::Configuration;
+        }
+    };
+    match Session::new(config) {
+        Ok(session) => {
+            let looked = preflight::preflight(&session, config, &selected).await;
+            output::findings(&looked.findings);
+            errors += looked.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        }
+        Err(error) => {
+            output::complaint(format!("error: snowflake: {error}"));
+            errors += 1;
+        }
+    }
+    if errors > 0 {
+        let noun = if errors == 1 { "error" } else { "errors" };
+        output::complaint(format!("{errors} {noun}; nothing was written"));
+        return Exit::Configuration;
+    }
+    output::result(format!("ready to load: {}", summary(config)));
+    Exit::Completed
+}
+
+/// How many errors were reported. A configuration without a broker is fine: `run --local` needs none.
+async fn check_broker(config: &Config) -> usize {
+    let Some(rabbit) = &config.rabbitmq else { return 0 };
+    let options = RabbitOptions {
+        ca_file: rabbit.ca_file.clone(),
+        ..RabbitOptions::new(rabbit.url.clone(), "planner-check")
+    };
+    let checked = match RabbitQueue::new(&options) {
+        Ok(queue) => queue.check().await,
+        Err(error) => Err(error),
+    };
+    match checked {
+        Ok(()) => 0,
+        Err(error) => {
+            output::complaint(format!("error: rabbitmq: {error}; check rabbitmq.url and ca_file"));
+            1
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let sources = config.sources.iter().filter(|source| source.enabled);
+    let tables = sources.clone().flat_map(|source| &source.tables).filter(|table| table.enabled).count();
+    let (sources, broker) = (sources.count(), if config.rabbitmq.is_some() { "" } else { ", no broker (--local only)" });
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    format!("{tables} enabled table{} in {sources} source{}{broker}", plural(tables), plural(sources))
+}

@@ -1,0 +1,85 @@
+//! One module a command; what all of them need first is here: logs, the configuration, the runtime.
+
+pub mod check;
+pub mod init;
+pub mod run;
+pub mod schema;
+pub mod status;
+
+use std::sync::Arc;
+
+use thaw_config::{Config, LoadOptions};
+
+use crate::cli::{Cli, Command, Common, RunArgs};
+use crate::exit::Exit;
+use crate::output;
+use run::RunOptions;
+
+/// Does what was asked. What went wrong has been said when this returns.
+#[must_use]
+pub fn execute(cli: &Cli) -> Exit {
+    if let Err(error) = thaw_telemetry::init(cli.common.log_format, &cli.common.log_level) {
+        output::complaint(format!("error: --log-level: {error}"));
+        return Exit::Configuration;
+    }
+    if matches!(cli.command, Command::Schema) {
+        return schema::print();
+    }
+    let Some(config) = load(&cli.common) else { return Exit::Configuration };
+    if let Command::Check(args) = &cli.command
+        && args.offline
+    {
+        return check::offline(&config);
+    }
+    // Fails only where another provider was installed before, which then serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(connected(&cli.command, config)),
+        Err(error) => {
+            output::complaint(format!("error: threads cannot be started: {error}"));
+            Exit::Configuration
+        }
+    }
+}
+
+/// The commands that speak to a server.
+async fn connected(command: &Command, config: Config) -> Exit {
+    match command {
+        Command::Run(args) => Box::pin(run::execute(&run_options(args), &Arc::new(config))).await,
+        Command::Check(_) => check::online(&config).await,
+        Command::Status(args) => status::execute(args, &config).await,
+        Command::Init => init::execute(&config).await,
+        Command::Schema => schema::print(),
+    }
+}
+
+fn load(common: &Common) -> Option<Config> {
+    let options = LoadOptions {
+        config_path: common.config.clone(),
+        env_file: common.env_file.clone(),
+        strict: common.strict,
+    };
+    match thaw_config::load(&options) {
+        Ok(loaded) => {
+            output::findings(&loaded.warnings);
+            Some(loaded.config)
+        }
+        Err(errors) => {
+            output::complaint(errors.to_string());
+            None
+        }
+    }
+}
+
+fn run_options(args: &RunArgs) -> RunOptions {
+    RunOptions {
+        sources: args.source.clone(),
+        tables: args.table.clone(),
+        detach: args.detach,
+        local: args.local,
+        dry_run: args.dry_run,
+        json: args.json,
+        report_json: args.report_json.clone(),
+    }
+}

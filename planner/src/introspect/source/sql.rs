@@ -1,0 +1,16 @@
+//! The statements that describe a source.
+
+use thaw_model::SfIdent;
+
+pub(super) const SERVER_TIME: &str = "select current_timestamp()";
+
+/// A result without rows has the exact types of every column, of views too
+/// (docs.snowflake.com/en/developer-guide/sql-api/handling-responses, rowType).
+pub(super) fn describe(database: &SfIdent, schema: &SfIdent, table: &SfIdent) -> String {
+    format!("select * from {}.{}.{} limit 0", database.quoted(), schema.quoted(), table.quoted())
+}
+
+/// docs.snowflake.com/en/sql-reference/sql/show-tables: needs no warehouse; views are not listed.
+pub(super) fn show_tables(database: &SfIdent, schema: &SfIdent) -> String {
+    format!("show tables in schema {}.{}", database.quoted(), schema.quoted())
+}

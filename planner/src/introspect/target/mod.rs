@@ -1,0 +1,75 @@
+//! The target's side: its catalogue entry, whether it holds rows, and the greatest watermark in it.
+
+mod sql;
+
+use thaw_model::plan::Arbiter;
+use thaw_model::{PgIdent, TargetType};
+use thaw_postgres::catalog::{self, TargetTable};
+use thaw_postgres::PgError;
+use tokio_postgres::Client;
+
+/// What the target holds, read after the run holds the table, so that no other run changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetRows {
+    pub is_empty: bool,
+    /// The greatest watermark that is not in the future, as PostgreSQL prints it.
+    pub watermark: Option<String>,
+}
+
+/// Describes the target; `None` where there is no such relation.
+///
+/// # Errors
+/// What the server or the line says.
+pub async fn describe(
+    client: &Client,
+    schema: &PgIdent,
+    table: &PgIdent,
+) -> Result<Option<TargetTable>, PgError> {
+    catalog::describe_table(client, schema, table).await
+}
+
+/// Looks for rows and for the greatest watermark. A value in the future (9999-12-31, infinity) says nothing about what
+/// was read and is passed over.
+///
+/// # Errors
+/// What the server or the line says.
+pub async fn rows(
+    client: &Client,
+    schema: &PgIdent,
+    table: &PgIdent,
+    watermark: Option<(&PgIdent, &TargetType)>,
+) -> Result<TargetRows, PgError> {
+    let is_empty = catalog::is_empty(client, schema, table).await?;
+    let watermark = match watermark {
+        Some((column, target_type)) if !is_empty => {
+            let condition = sql::not_in_the_future(column, target_type);
+            catalog::max_as_text(client, schema, table, column, condition.as_deref()).await?
+        }
+        _ => None,
+    };
+    Ok(TargetRows { is_empty, watermark })
+}
+
+/// The usable unique index on exactly `keys`.
+#[must_use]
+pub fn arbiter(table: &TargetTable, keys: &[PgIdent]) -> Option<Arbiter> {
+    let index = table.unique_indexes.iter().find(|index| !keys.is_empty() && index.is_arbiter_for(keys))?;
+    Some(Arbiter {
+        index: index.name.clone(),
+        columns: index.columns.clone(),
+        nulls_not_distinct: index.nulls_not_distinct,
+    })
+}
+
+/// The primary key, where it can prove keys.
+#[must_use]
+pub fn primary_key(table: &TargetTable) -> Option<Arbiter> {
+    let index = table.unique_indexes.iter().find(|index| index.primary)?;
+    arbiter(table, &index.columns.clone())
+}
+
+/// The statement that creates the missing arbiter, for a person to run.
+#[must_use]
+pub fn create_arbiter(schema: &PgIdent, table: &PgIdent, keys: &[PgIdent]) -> String {
+    sql::create_unique_index(schema, table, keys)
+}

@@ -1,0 +1,219 @@
+//! The plan of one table: facts, decisions, one aggregate query, chunks.
+
+pub mod assemble;
+
+use thaw_config::Config;
+use thaw_model::plan::{Decision, LoadMode};
+use thaw_model::{Classify, Disposition, SfIdent, TablePlan};
+use thaw_snowflake::{Client, SnowflakeError, SqlFault, chunk_query};
+
+use crate::aggregate::{self, AggregateError, TableCounts};
+use crate::check;
+use crate::introspect::source::{self, TimeTravel};
+use crate::snapshot;
+use crate::strategy::choose::{self, Chosen};
+use crate::strategy::{PlannedChunk, numeric_range, single_chunk};
+
+use assemble::{Facts, Refusal};
+
+/// Buckets a chunk: the finer, the better chunks are filled; each is a row of the aggregate's answer.
+const BUCKETS_PER_CHUNK: u64 = 8;
+
+/// A planned table.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub plan: TablePlan,
+    pub chunks: Vec<PlannedChunk>,
+    pub counts: TableCounts,
+}
+
+/// Why a table could not be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Aggregate(#[from] AggregateError),
+    #[error("the source's filter or bound cannot be rendered")]
+    Render(#[from] thaw_snowflake::ChunkQueryError),
+    #[error("{rows} rows have NULL in key column \"{column}\", which ON CONFLICT never matches; fix them at the source, filter them, or make the index NULLS NOT DISTINCT")]
+    NullKeys { column: SfIdent, rows: u64 },
+    #[error("strategy {strategy} is not available in this release; use auto, single_chunk or numeric_range")]
+    Strategy { strategy: &'static str },
+    #[error("strategy numeric_range needs a numeric column first in chunking_columns")]
+    NotNumeric,
+    #[error("the source's clock could not be read")]
+    Clock,
+}
+
+impl PlanError {
+    /// A stable word for `error_class`.
+    #[must_use]
+    pub fn class(&self) -> String {
+        match self {
+            Self::Refused(_) | Self::NullKeys { .. } | Self::Strategy { .. } | Self::NotNumeric => "plan".to_owned(),
+            Self::Aggregate(AggregateError::Source(error)) => error.class(),
+            Self::Aggregate(AggregateError::Malformed { .. }) | Self::Clock => "source_answer".to_owned(),
+            Self::Render(error) => error.class(),
+        }
+    }
+
+    /// Whether every other table would meet the same: the planner stops then.
+    #[must_use]
+    pub fn stops_the_run(&self) -> bool {
+        match self {
+            Self::Aggregate(AggregateError::Source(error)) => error.disposition() == Disposition::HaltWorker,
+            _ => false,
+        }
+    }
+}
+
+/// What the source side contributes.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceSide<'a> {
+    pub client: &'a Client,
+    pub config: &'a Config,
+    pub time_travel: &'a TimeTravel,
+    /// As [`source::server_time`] gives it.
+    pub server_time: &'a str,
+}
+
+/// Plans a table: at most one statement that scans it, two where its Time Travel turns out to be missing.
+///
+/// # Errors
+/// A refusal with what to do, or the source's.
+pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planned, PlanError> {
+    let mut plan = assemble::assemble(facts)?;
+    let (chosen, decision) = choose_strategy(facts)?;
+    plan.decisions.push(decision);
+    let (snapshot, decision) = choose_snapshot(side)?;
+    plan.source.snapshot = snapshot;
+    plan.decisions.push(decision);
+    let limit = check::batch_size(facts.entry, plan.load.mode).max(1);
+    let counts = match count(side, facts, &plan, &chosen, limit).await {
+        Err(PlanError::Aggregate(AggregateError::Source(error))) if has_no_history(&error) => {
+            plan.source.snapshot = None;
+            plan.decisions.push(Decision {
+                subject: "snapshot".into(),
+                choice: "none".into(),
+                reason: "the source has no Time Travel data for it; chunks may read different moments".into(),
+            });
+            count(side, facts, &plan, &chosen, limit).await?
+        }
+        counted => counted?,
+    };
+    check_keys(facts, &plan, &counts)?;
+    let chunks = cut(&chosen, &counts, limit);
+    finish(facts, &mut plan, &counts);
+    Ok(Planned { plan, chunks, counts })
+}
+
+fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {
+    let first = facts.mapped.chunking.as_ref().map(|(column, source_type)| (column, *source_type));
+    let named = |chosen| {
+        let decision = Decision {
+            subject: "strategy".into(),
+            choice: choose::name(&chosen).into(),
+            reason: "named by the configuration".into(),
+        };
+        (chosen, decision)
+    };
+    match facts.entry.strategy {
+        thaw_config::Strategy::Auto => Ok(choose::automatic(first)),
+        thaw_config::Strategy::SingleChunk => Ok(named(Chosen::SingleChunk)),
+        thaw_config::Strategy::NumericRange => match choose::automatic(first).0 {
+            chosen @ Chosen::NumericRange { .. } => Ok(named(chosen)),
+            Chosen::SingleChunk => Err(PlanError::NotNumeric),
+        },
+        later => Err(PlanError::Strategy { strategy: later.as_str() }),
+    }
+}
+
+fn choose_snapshot(side: SourceSide<'_>) -> Result<(Option<String>, Decision), PlanError> {
+    let decision = |choice: &str, reason: &str| Decision {
+        subject: "snapshot".into(),
+        choice: choice.into(),
+        reason: reason.into(),
+    };
+    if let TimeTravel::None { reason } = side.time_travel {
+        return Ok((None, decision("none", reason)));
+    }
+    let at = snapshot::before(side.server_time).ok_or(PlanError::Clock)?;
+    let made = decision(&at, "every statement of the table reads this moment of the source's clock");
+    Ok((Some(at), made))
+}
+
+async fn count(
+    side: SourceSide<'_>,
+    facts: Facts<'_>,
+    plan: &TablePlan,
+    chosen: &Chosen,
+    limit: u64,
+) -> Result<TableCounts, PlanError> {
+    let source_clause = chunk_query::source_clause(&plan.source)?;
+    let key_columns: Vec<SfIdent> = facts.mapped.keys.iter().map(|(source, _)| source.clone()).collect();
+    let question = aggregate::sql::Question {
+        source_clause: &source_clause,
+        key_columns: &key_columns,
+        watermark: facts.mapped.watermark.as_ref().map(|watermark| &watermark.source),
+    };
+    let statement = |sql| source::statement(side.config, facts.source, facts.entry, sql);
+    Ok(match chosen {
+        Chosen::SingleChunk => {
+            aggregate::totals(side.client, &statement(aggregate::sql::totals(question))).await?
+        }
+        Chosen::NumericRange { column } => {
+            let grain = (limit / BUCKETS_PER_CHUNK).max(1);
+            let sql = aggregate::sql::distribution(question, column, grain);
+            aggregate::distribution(side.client, &statement(sql)).await?
+        }
+    })
+}
+
+fn has_no_history(error: &SnowflakeError) -> bool {
+    matches!(error, SnowflakeError::Sql { fault: SqlFault::SnapshotGone, .. })
+}
+
+fn check_keys(facts: Facts<'_>, plan: &TablePlan, counts: &TableCounts) -> Result<(), PlanError> {
+    let Some(arbiter) = &plan.load.arbiter else { return Ok(()) };
+    if arbiter.nulls_not_distinct || facts.entry.truncate_onstart {
+        return Ok(());
+    }
+    match facts.mapped.keys.iter().zip(&counts.null_keys).find(|(_, rows)| **rows > 0) {
+        Some(((column, _), rows)) => Err(PlanError::NullKeys { column: column.clone(), rows: *rows }),
+        None => Ok(()),
+    }
+}
+
+fn cut(chosen: &Chosen, counts: &TableCounts, limit: u64) -> Vec<PlannedChunk> {
+    match chosen {
+        Chosen::NumericRange { column } if counts.rows > limit => {
+            numeric_range::cut(column, &counts.buckets, counts.null_rows, limit)
+        }
+        Chosen::NumericRange { .. } | Chosen::SingleChunk => single_chunk::cut(counts.rows),
+    }
+}
+
+/// The decisions that need the counts.
+fn finish(facts: Facts<'_>, plan: &mut TablePlan, counts: &TableCounts) {
+    plan.start.drop_indexes = assemble::drops_indexes(facts.entry, plan.load.mode, counts.rows, facts.target);
+    let mut decide = |subject: &str, choice: &str, reason: String| {
+        plan.decisions.push(Decision { subject: subject.into(), choice: choice.into(), reason });
+    };
+    if facts.entry.disable_index {
+        let choice = if plan.start.drop_indexes { "dropped and rebuilt" } else { "kept" };
+        decide("indexes", choice, format!("{} rows are to be loaded", counts.rows));
+    }
+    if plan.start.truncate && counts.rows == 0 && !facts.entry.allow_empty_source {
+        plan.start.truncate = false;
+        let reason = "the source has no row; set allow_empty_source to empty the target".to_owned();
+        decide("truncate", "not done", reason);
+    }
+    if counts.null_watermarks > 0 {
+        let reason = format!("{} rows have no watermark and are read every run", counts.null_watermarks);
+        decide("null watermarks", "read", reason);
+    }
+    if plan.load.mode == LoadMode::Copy && plan.load.arbiter.is_none() && !facts.entry.truncate_onstart {
+        decide("duplicates", "not detected", "the target has no unique index that could prove them".to_owned());
+    }
+}

@@ -1,0 +1,198 @@
+//! Looks at both ends of every selected table and reports everything that would stop a load, all tables in one go,
+//! before anything is written.
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use thaw_config::{Config, Finding, Severity, Source};
+use thaw_model::{Classify, ErrorReport, SfIdent};
+use thaw_postgres::PgError;
+use thaw_postgres::catalog::TargetTable;
+use thaw_snowflake::SnowflakeError;
+
+use crate::check::{self, fault};
+use crate::columns::{self, Mapped};
+use crate::introspect::source::{self, TimeTravel};
+use crate::introspect::target;
+use crate::select::Selected;
+use crate::session::{PLANNING_CONCURRENCY, Session};
+
+/// A table that can be loaded.
+#[derive(Debug, Clone)]
+pub struct Ready<'a> {
+    pub selected: Selected<'a>,
+    pub mapped: Mapped,
+    pub target: TargetTable,
+    pub time_travel: TimeTravel,
+    /// The source's clock when it was looked at.
+    pub server_time: String,
+}
+
+/// What a look at both ends gave.
+#[derive(Debug, Default)]
+pub struct Preflight<'a> {
+    /// Every table that passed; all of them where `findings` holds no error.
+    pub ready: Vec<Ready<'a>>,
+    /// Errors and warnings, in the order of the configuration.
+    pub findings: Vec<Finding>,
+}
+
+impl Preflight<'_> {
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// What is asked once per source.
+struct SourceFacts {
+    server_time: String,
+    retention: HashMap<SfIdent, TimeTravel>,
+}
+
+/// Looks. Reads no row of a source, and of a target only whether it has one.
+pub async fn preflight<'a>(session: &Session, config: &Config, selected: &[Selected<'a>]) -> Preflight<'a> {
+    let mut result = Preflight::default();
+    result.findings.extend(check_databases(session, selected).await);
+    let mut sources: HashMap<&str, SourceFacts> = HashMap::new();
+    for source in distinct_sources(selected) {
+        match source_facts(session, config, source).await {
+            Ok(facts) => drop(sources.insert(&source.path, facts)),
+            Err(error) => {
+                result.findings.push(source_fault(&source.path, &error));
+                // What is wrong with the connection is wrong for every source; it is said once.
+                if concerns_connection(&error) {
+                    return result;
+                }
+            }
+        }
+    }
+    if result.has_errors() {
+        return result;
+    }
+    let looks = selected.iter().filter_map(|selected| {
+        let facts = sources.get(selected.source.path.as_str())?;
+        Some(look(session, config, *selected, facts))
+    });
+    let outcomes: Vec<(Option<Ready<'a>>, Vec<Finding>)> =
+        stream::iter(looks).buffered(PLANNING_CONCURRENCY).collect().await;
+    for (ready, findings) in outcomes {
+        result.ready.extend(ready);
+        result.findings.extend(findings);
+    }
+    result
+}
+
+async fn check_databases(session: &Session, selected: &[Selected<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for Selected { source, .. } in selected {
+        if seen.contains(&source.target_database.as_str()) {
+            continue;
+        }
+        seen.push(&source.target_database);
+        if let Err(error) = connect(session, &source.target_database).await {
+            let message = format!(
+                "database \"{}\" cannot be used: {error}; check postgres.host, port, user, password and sslmode",
+                source.target_database
+            );
+            findings.push(error_at("postgres", message));
+        }
+    }
+    findings
+}
+
+async fn connect(session: &Session, database: &str) -> Result<(), PgError> {
+    session.pools.pool(database)?.get().await.map(drop)
+}
+
+fn distinct_sources<'a>(selected: &[Selected<'a>]) -> Vec<&'a Source> {
+    let mut sources: Vec<&'a Source> = Vec::new();
+    for Selected { source, .. } in selected {
+        if !sources.iter().any(|known| known.path == source.path) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+async fn source_facts(session: &Session, config: &Config, source: &Source) -> Result<SourceFacts, SnowflakeError> {
+    let (server_time, retention) = tokio::try_join!(
+        source::server_time(&session.snowflake, config, source),
+        source::retention(&session.snowflake, config, source),
+    )?;
+    Ok(SourceFacts { server_time: server_time.unwrap_or_default(), retention })
+}
+
+async fn look<'a>(
+    session: &Session,
+    config: &Config,
+    selected: Selected<'a>,
+    facts: &SourceFacts,
+) -> (Option<Ready<'a>>, Vec<Finding>) {
+    let Selected { source, entry } = selected;
+    let (columns, described) = tokio::join!(
+        source::describe(&session.snowflake, config, source, entry),
+        describe_target(session, selected),
+    );
+    let mut findings = Vec::new();
+    if let Err(error) = &columns {
+        findings.push(source_fault(&format!("{}.source", entry.path), error));
+    }
+    let target = match described {
+        Ok(Some(target)) => {
+            findings.extend(check::target(entry, &source.target_schema, &target));
+            Some(target)
+        }
+        Ok(None) => {
+            let message = format!(
+                "database \"{}\" has no table {}.{}; create it, Thaw does not",
+                source.target_database, source.target_schema, entry.target
+            );
+            findings.push(fault(entry, "target", message));
+            None
+        }
+        Err(error) => {
+            findings.push(fault(entry, "target", format!("cannot be described: {error}")));
+            None
+        }
+    };
+    let mapped = columns.ok().zip(target.as_ref()).and_then(|(columns, target)| {
+        columns::map(entry, &columns, target).map_err(|faults| findings.extend(faults)).ok()
+    });
+    findings.extend(check::source(entry, mapped.as_ref()));
+    let time_travel = facts.retention.get(&entry.source).cloned().unwrap_or(TimeTravel::Unknown);
+    let ready = mapped.zip(target).map(|(mapped, target)| Ready {
+        selected,
+        mapped,
+        target,
+        time_travel,
+        server_time: facts.server_time.clone(),
+    });
+    (ready, findings)
+}
+
+async fn describe_target(session: &Session, selected: Selected<'_>) -> Result<Option<TargetTable>, PgError> {
+    let client = session.pools.pool(&selected.source.target_database)?.get().await?;
+    target::describe(&client, &selected.source.target_schema, &selected.entry.target).await
+}
+
+/// Whether another statement would meet the same: the connection or the credentials.
+fn concerns_connection(error: &SnowflakeError) -> bool {
+    !matches!(error, SnowflakeError::Sql { .. })
+}
+
+fn source_fault(path: &str, error: &SnowflakeError) -> Finding {
+    let report = ErrorReport::of(error);
+    if concerns_connection(error) {
+        let advice = "check snowflake.account, url, user, rsa_key, role, proxy and ca_file";
+        return error_at("snowflake", format!("{}; {advice}", report.text));
+    }
+    let advice = "check the name, and that the role may use its database and schema and select from it";
+    error_at(path, format!("{} ({}); {advice}", report.text, error.class()))
+}
+
+fn error_at(path: &str, message: String) -> Finding {
+    Finding { severity: Severity::Error, path: path.to_owned(), line: None, message }
+}

@@ -1,0 +1,45 @@
+//! A run whose planner has left holds a target: it is followed to its end, or, when it was never planned to the end,
+//! put aside so that this one can begin.
+
+use thaw_status::{Holder, StoreError};
+
+use crate::run::reserve::{PLANNER_LEASE, ReservedDatabase, ReservedRun};
+use crate::session::Session;
+
+/// What became of the run that holds a target.
+#[derive(Debug)]
+pub enum Attached<'a> {
+    /// Its planner lives: hands off.
+    Alive,
+    /// It is planned; this planner has taken it over and follows it.
+    Following(ReservedRun<'a>),
+    /// Its planner died before every table had its plan: it is superseded, and the targets are free.
+    Superseded,
+}
+
+/// Takes the holder's run over in every database that has it.
+///
+/// # Errors
+/// What a database says.
+pub async fn attach<'a>(session: &Session, holder: &Holder) -> Result<Attached<'a>, StoreError> {
+    if holder.planner_alive {
+        return Ok(Attached::Alive);
+    }
+    if !holder.planned {
+        for database in session.pools.databases() {
+            let mut client = session.pools.pool(&database)?.get().await?;
+            thaw_status::supersede_run(&mut client, holder.run).await?;
+        }
+        return Ok(Attached::Superseded);
+    }
+    let mut run = ReservedRun { id: holder.run, databases: Vec::new() };
+    for name in session.pools.databases() {
+        let client = session.pools.pool(&name)?.get().await?;
+        let taken = thaw_status::take_over_run(&client, holder.run, &session.planner, PLANNER_LEASE).await?;
+        if let Some(planner) = taken {
+            run.databases.push(ReservedDatabase { name, planner, tables: Vec::new() });
+        }
+    }
+    // Another planner may have been faster, or the run may have ended meanwhile.
+    Ok(if run.databases.is_empty() { Attached::Alive } else { Attached::Following(run) })
+}

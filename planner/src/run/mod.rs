@@ -1,0 +1,10 @@
+//! `planner run`, part by part: reserve, plan, wait, report; the command that joins them is `commands::run`.
+
+pub mod attach;
+pub mod dry_run;
+pub mod local;
+pub mod planning;
+pub mod progress;
+pub mod report;
+pub mod reserve;
+pub mod wait;

@@ -1,0 +1,245 @@
+//! Plans every reserved table, stores each plan with its chunks in one transaction, and hands it on to be started.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use thaw_config::Config;
+use thaw_model::{ErrorReport, TableId, TableState};
+use tokio_postgres::Client;
+use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
+
+use crate::introspect::target;
+pub use crate::plan::assemble::Trust;
+
+use crate::plan::assemble::Facts;
+use crate::plan::{self, PlanError, Planned, SourceSide};
+use crate::preflight::Ready;
+use crate::run::reserve::{ReservedDatabase, ReservedEntry};
+use crate::select::Selected;
+use crate::session::{PLANNING_CONCURRENCY, Session};
+
+/// How planning one table ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// `is_empty`: it has no chunk.
+    Stored { is_empty: bool },
+    /// The table is `failed` with this error; the others go on.
+    Failed(ErrorReport),
+}
+
+/// Why planning cannot go on at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanningError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the source cannot be used: {}", .0.text)]
+    Source(ErrorReport),
+}
+
+/// Plans the tables of one database, some at a time; `stored` is called for each table as soon as its
+/// plan is stored, with whether it has no chunk.
+///
+/// # Errors
+/// The status tables cannot be written, or the source refuses everything. Tables without a plan stay in `planning`.
+pub async fn plan_tables<F>(
+    session: &Session,
+    config: &Config,
+    database: &ReservedDatabase<'_>,
+    stored: impl Fn(TableId, bool) -> F,
+) -> Result<(), PlanningError>
+where
+    F: Future<Output = ()>,
+{
+    let stored = &stored;
+    let mut outcomes = stream::iter(&database.tables)
+        .map(|table| async move {
+            let outcome = plan_and_store(session, config, &database.planner, table).await?;
+            match &outcome {
+                Outcome::Stored { is_empty } => stored(table.id, *is_empty).await,
+                Outcome::Failed(error) => {
+                    let name = &table.ready.selected.entry.source;
+                    tracing::error!(table = %name, error = %error.text, "[{name}] cannot be planned");
+                }
+            }
+            thaw_faults::reach("between_plans");
+            Ok::<(), PlanningError>(())
+        })
+        .buffer_unordered(PLANNING_CONCURRENCY);
+    while let Some(outcome) = outcomes.next().await {
+        outcome?;
+    }
+    Ok(())
+}
+
+async fn plan_and_store(
+    session: &Session,
+    config: &Config,
+    planner: &PlannerClaim,
+    table: &ReservedEntry<'_>,
+) -> Result<Outcome, PlanningError> {
+    let ready = &table.ready;
+    let trust = trust(session, table).await?;
+    let planned = plan(session, config, ready, &trust).await;
+    let database = &ready.selected.source.target_database;
+    let mut client = session.pools.pool(database).map_err(StoreError::from)?.get().await.map_err(StoreError::from)?;
+    match planned {
+        Ok(planned) => {
+            log_decisions(ready, &planned);
+            let is_empty = planned.chunks.is_empty();
+            let new_plan = new_plan(ready, planned);
+            thaw_status::store_plan(&mut client, planner, table.id, &new_plan).await?;
+            thaw_faults::reach("after_store");
+            Ok(Outcome::Stored { is_empty })
+        }
+        Err(Failure::Plan(error)) if error.stops_the_run() => Err(PlanningError::Source(report(&error))),
+        Err(Failure::Plan(error)) => {
+            let report = report(&error);
+            thaw_status::fail_table(&mut client, planner, table.id, &report).await?;
+            Ok(Outcome::Failed(report))
+        }
+        Err(Failure::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Why a table has no plan.
+#[derive(Debug)]
+pub enum Failure {
+    Plan(PlanError),
+    Store(StoreError),
+}
+
+/// Plans one table as things are now. Writes nothing: the dry run uses it as it is.
+///
+/// # Errors
+/// The table's own refusal, or the target database's.
+pub async fn plan(session: &Session, config: &Config, ready: &Ready<'_>, trust: &Trust) -> Result<Planned, Failure> {
+    let selected = ready.selected;
+    let store = |error: thaw_postgres::PgError| Failure::Store(error.into());
+    let rows = {
+        let client =
+            session.pools.pool(&selected.source.target_database).map_err(store)?.get().await.map_err(store)?;
+        let watermark = ready.mapped.watermark.as_ref().map(|w| (&w.target, &w.target_type));
+        target::rows(&client, &selected.source.target_schema, &selected.entry.target, watermark)
+            .await
+            .map_err(store)?
+    };
+    let side = SourceSide {
+        client: &session.snowflake,
+        config,
+        time_travel: &ready.time_travel,
+        server_time: &ready.server_time,
+    };
+    let facts = Facts {
+        source: selected.source,
+        entry: selected.entry,
+        mapped: &ready.mapped,
+        target: &ready.target,
+        rows: &rows,
+        trust,
+        is_date_strategy: false,
+    };
+    plan::plan_table(side, facts).await.map_err(Failure::Plan)
+}
+
+/// Whether MAX(target) is a bound: only when the last run on this target left no gap below it and no other entry
+/// loads into it.
+///
+/// # Errors
+/// What the target database says.
+pub async fn trust(session: &Session, table: &ReservedEntry<'_>) -> Result<Trust, StoreError> {
+    if table.shares_target {
+        return Ok(shared());
+    }
+    let Ready { selected, .. } = &table.ready;
+    let client = session.pools.pool(&selected.source.target_database)?.get().await?;
+    trust_of_target(&client, *selected, &table.entry).await
+}
+
+/// The distrust that a target shared by several entries deserves.
+fn shared() -> Trust {
+    let reason = "another entry loads the same target, so its greatest watermark may not be this entry's";
+    Trust::None { reason: reason.to_owned() }
+}
+
+/// [`shared`] where another of the tables loads the same target.
+#[must_use]
+pub fn shared_target(table: &Ready<'_>, all: &[Ready<'_>]) -> Option<Trust> {
+    let sharing = all.iter().filter(|other| table.selected.shares_target_with(&other.selected)).count();
+    (sharing > 1).then(shared)
+}
+
+/// [`trust`] for a target that no other entry loads.
+///
+/// # Errors
+/// What the target database says.
+pub async fn trust_of_target(
+    client: &Client,
+    selected: Selected<'_>,
+    entry: &str,
+) -> Result<Trust, StoreError> {
+    let (schema, table) = (&selected.source.target_schema, &selected.entry.target);
+    let reason = match thaw_status::last_of_target(client, schema, table).await? {
+        Some(last) if last.entry != entry => {
+            "the last run on this target loaded another entry into it".to_owned()
+        }
+        Some(last) if last.state != TableState::Completed => {
+            format!("the last run on this target ({}) is {}, so rows may be missing below", last.run, last.state)
+        }
+        Some(_) => return Ok(Trust::Full),
+        None if thaw_status::legacy_unfinished(client, schema, table).await? => {
+            "the last run of the old script on this target was not completed".to_owned()
+        }
+        None => return Ok(Trust::Full),
+    };
+    Ok(Trust::None { reason })
+}
+
+/// What is said and stored about it: the error and its causes, free of values.
+#[must_use]
+pub fn report(error: &PlanError) -> ErrorReport {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.ends_with(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        cause = next.source();
+    }
+    ErrorReport { class: error.class(), text }
+}
+
+fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
+    let name = &ready.selected.entry.source;
+    for decision in &planned.plan.decisions {
+        tracing::info!(
+            table = %name,
+            "[{name}] {}: {} ({})", decision.subject, decision.choice, decision.reason
+        );
+    }
+    tracing::info!(
+        table = %name,
+        row_count = planned.counts.rows,
+        chunk_count = planned.chunks.len(),
+        "[{name}] planned"
+    );
+}
+
+fn new_plan(ready: &Ready<'_>, planned: Planned) -> NewPlan {
+    let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkWindow {
+        column: watermark.target.as_str().to_owned(),
+        pg_type: watermark.target_type.to_string(),
+        low: planned.plan.source.watermark.as_ref().map(|bound| bound.bound.clone()),
+        high: None,
+    });
+    let rows = |count: u64| i64::try_from(count).ok();
+    NewPlan {
+        watermark,
+        expected_rows: rows(planned.counts.rows),
+        chunks: planned
+            .chunks
+            .into_iter()
+            .map(|chunk| NewChunk { range: chunk.range, expected_rows: rows(chunk.expected_rows) })
+            .collect(),
+        plan: planned.plan,
+    }
+}

@@ -1,0 +1,127 @@
+//! The end of a run: what happened to every table, and for what failed the command that repairs it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use thaw_model::{RunState, TableState};
+use thaw_status::{StoreError, TableProgress};
+
+use crate::exit::Exit;
+use crate::output;
+use crate::run::reserve::ReservedRun;
+use crate::run::wait::End;
+use crate::session::Session;
+
+/// Prints the report, writes it as JSON where asked, and says how the planner ends.
+///
+/// # Errors
+/// What a database says.
+pub async fn finish(
+    session: &Session,
+    run: &ReservedRun<'_>,
+    report_json: Option<&Path>,
+    end: End,
+) -> Result<Exit, StoreError> {
+    let state = match end {
+        End::Interrupted => {
+            output::complaint(format!("interrupted; run {} goes on without this planner", run.id));
+            return Ok(Exit::Interrupted);
+        }
+        End::Ended(state) => state,
+    };
+    let mut tables = Vec::new();
+    for database in &run.databases {
+        let client = session.pools.pool(&database.name)?.get().await?;
+        for table in thaw_status::tables_of_run(&client, run.id).await? {
+            tables.push((database.name.clone(), table));
+        }
+    }
+    for (database, table) in &tables {
+        describe(database, table);
+    }
+    let rows: i64 = tables.iter().map(|(_, table)| table.accounting.fetched).sum();
+    output::result(format!("run {} is {state}: {rows} rows read, {} tables", run.id, tables.len()));
+    let exit = Exit::of(state);
+    if let Some(path) = report_json {
+        return Ok(write(path, run, state, &tables).map_or_else(|failure| exit.worse(failure), |()| exit));
+    }
+    Ok(exit)
+}
+
+fn describe(database: &str, table: &TableProgress) {
+    let counts = &table.accounting;
+    let seconds = table.elapsed.map_or_else(String::new, |elapsed| format!(", {:.1} s", elapsed.as_secs_f64()));
+    output::result(format!(
+        "[{}] {} -> {database}.{}: {} ({}): read {}, inserted {}, updated {}, kept {}, deduplicated {}, quarantined \
+         {}{seconds}",
+        table.source_name,
+        table.source,
+        table.target,
+        table.state,
+        mode(table),
+        counts.fetched,
+        counts.inserted,
+        counts.updated,
+        counts.kept,
+        counts.deduplicated,
+        counts.quarantined,
+    ));
+    if let Some(class) = &table.error_class {
+        output::result(format!("    {class}: {}", table.error_text.as_deref().unwrap_or_default()));
+    }
+    match table.state {
+        TableState::Failed | TableState::Partial | TableState::Cancelled | TableState::Superseded => {
+            output::result(format!(
+                "    {} of {} chunks failed; after mending the cause run `planner run --table {}` again",
+                table.chunks.failed,
+                table.chunks.planned,
+                table.target.rsplit('.').next().unwrap_or(&table.target),
+            ));
+        }
+        TableState::Planning
+        | TableState::Planned
+        | TableState::Loading
+        | TableState::Finalizing
+        | TableState::Completed => {}
+    }
+}
+
+fn mode(table: &TableProgress) -> String {
+    let decision = table.decisions.iter().find(|decision| decision.subject == "load mode");
+    decision.map_or_else(|| "not planned".to_owned(), |found| format!("{}, {}", found.choice, found.reason))
+}
+
+fn write(
+    path: &Path,
+    run: &ReservedRun<'_>,
+    state: RunState,
+    tables: &[(String, TableProgress)],
+) -> Result<(), Exit> {
+    let tables: Vec<Value> = tables.iter().map(|(database, table)| document(database, table)).collect();
+    let report = json!({ "run": run.id, "state": state.as_str(), "tables": tables });
+    std::fs::write(path, format!("{report:#}\n")).map_err(|error| {
+        output::complaint(format!("error: --report-json: {} cannot be written: {error}", path.display()));
+        Exit::Configuration
+    })
+}
+
+fn document(database: &str, table: &TableProgress) -> Value {
+    json!({
+        "source": table.source,
+        "target": format!("{database}.{}", table.target),
+        "state": table.state.as_str(),
+        "mode": mode(table),
+        "expected_rows": table.expected_rows,
+        "rows": table.accounting,
+        "chunks": {
+            "planned": table.chunks.planned,
+            "completed": table.chunks.completed,
+            "failed": table.chunks.failed,
+            "cancelled": table.chunks.cancelled,
+        },
+        "decisions": table.decisions,
+        "seconds": table.elapsed.map(|elapsed| elapsed.as_secs_f64()),
+        "error_class": table.error_class,
+        "error_text": table.error_text,
+    })
+}

@@ -1,0 +1,143 @@
+//! Writing the run before anything is asked of the warehouse: one run, one row for every selected table, in every
+//! target database, in the databases' name order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thaw_config::Config;
+use thaw_model::{RunId, TableId};
+use thaw_status::{Holder, NewRun, NewTable, PlannerClaim, Reservation, StoreError};
+use thaw_worker::connections;
+
+use crate::preflight::Ready;
+use crate::run::planning::shared_target;
+use crate::select::Selected;
+use crate::session::Session;
+
+/// How long a planner may be silent before another may take its run over.
+pub const PLANNER_LEASE: Duration = Duration::from_secs(60);
+
+/// A run that holds its targets in every database.
+#[derive(Debug)]
+pub struct ReservedRun<'a> {
+    pub id: RunId,
+    /// In name order.
+    pub databases: Vec<ReservedDatabase<'a>>,
+}
+
+/// The run's rows in one database.
+#[derive(Debug)]
+pub struct ReservedDatabase<'a> {
+    pub name: String,
+    pub planner: PlannerClaim,
+    pub tables: Vec<ReservedEntry<'a>>,
+}
+
+/// One table of the run.
+#[derive(Debug)]
+pub struct ReservedEntry<'a> {
+    pub id: TableId,
+    pub entry: String,
+    pub ready: Ready<'a>,
+    /// Another entry of this run loads the same target.
+    pub shares_target: bool,
+}
+
+/// What reserving gave.
+#[derive(Debug)]
+pub enum Reserved<'a> {
+    Run(ReservedRun<'a>),
+    /// A target is held by another run; what had been written is cancelled again.
+    Held { database: String, holder: Box<Holder> },
+}
+
+/// Reserves the run. A refusal in one database cancels it in those before.
+///
+/// # Errors
+/// What a database says.
+pub async fn reserve<'a>(
+    session: &Session,
+    config: &Config,
+    ready: Vec<Ready<'a>>,
+) -> Result<Reserved<'a>, StoreError> {
+    let id = RunId::generate();
+    let mut run = ReservedRun { id, databases: Vec::new() };
+    for (name, ready) in by_database(ready) {
+        let new_tables: Vec<NewTable> = ready.iter().map(|ready| new_table(config, ready)).collect();
+        let new_run = NewRun {
+            id,
+            config_hash: thaw_config::combined_hash(new_tables.iter().map(|table| table.config_hash.as_str())),
+            planner: session.planner.clone(),
+            planner_lease: PLANNER_LEASE,
+            settings: connections::fleet_settings(config),
+            program: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let mut client = session.pools.pool(&name)?.get().await?;
+        match thaw_status::reserve_run(&mut client, &new_run, &new_tables).await? {
+            Reservation::Reserved { planner, tables } => {
+                let tables = tables
+                    .iter()
+                    .zip(new_tables)
+                    .zip(&ready)
+                    .map(|((reserved, new_table), table)| ReservedEntry {
+                        id: reserved.id,
+                        entry: new_table.entry,
+                        shares_target: shared_target(table, &ready).is_some(),
+                        ready: table.clone(),
+                    })
+                    .collect();
+                run.databases.push(ReservedDatabase { name, planner, tables });
+            }
+            Reservation::HeldBy(holder) => {
+                cancel(session, &run).await?;
+                return Ok(Reserved::Held { database: name, holder: Box::new(holder) });
+            }
+        }
+    }
+    Ok(Reserved::Run(run))
+}
+
+/// Gives up what was reserved: nothing was planned, and the run stays cancelled in these databases.
+async fn cancel(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
+    for database in &run.databases {
+        let mut client = session.pools.pool(&database.name)?.get().await?;
+        thaw_status::cancel_run(&mut client, run.id).await?;
+    }
+    Ok(())
+}
+
+fn by_database(ready: Vec<Ready<'_>>) -> BTreeMap<String, Vec<Ready<'_>>> {
+    let mut databases: BTreeMap<String, Vec<Ready<'_>>> = BTreeMap::new();
+    for table in ready {
+        databases.entry(table.selected.source.target_database.clone()).or_default().push(table);
+    }
+    databases
+}
+
+/// Names (source, filter, target) over all runs. The filter as a digest, because it may hold a user's value.
+#[must_use]
+pub fn entry_id(config: &Config, selected: Selected<'_>) -> String {
+    let Selected { source, entry } = selected;
+    let digest = config.plan_digest(source, entry);
+    let filter = digest.keys.iter().find(|(key, _)| *key == "source_filter").map_or("", |(_, digest)| digest);
+    format!(
+        "{}.{}.{} -> {}.{} #{filter}",
+        source.source_database, source.source_schema, entry.source, source.target_schema, entry.target
+    )
+}
+
+fn new_table(config: &Config, ready: &Ready<'_>) -> NewTable {
+    let (source, entry) = (ready.selected.source, ready.selected.entry);
+    NewTable {
+        entry: entry_id(config, ready.selected),
+        source_name: source.name.clone(),
+        source_database: source.source_database.clone(),
+        source_schema: source.source_schema.clone(),
+        source_table: entry.source.clone(),
+        target_schema: source.target_schema.clone(),
+        target_table: entry.target.clone(),
+        config_hash: config.plan_digest(source, entry).hash,
+        max_attempts: i16::try_from(config.max_retry_attempts).unwrap_or(i16::MAX),
+        parallel_cap: entry.parallel_threads.map(i32::from),
+    }
+}

@@ -1,0 +1,173 @@
+//! Waiting for a run's end: the planner's lease, redispatch, progress, and signals.
+//!
+//! The status tables say when a run has ended; nothing is concluded from the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thaw_model::{RunId, RunState};
+use thaw_queue::Publisher;
+use thaw_status::StoreError;
+use thaw_telemetry::Metrics;
+use thaw_worker::Shutdown;
+use thaw_worker::redispatch::Redispatch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::run::progress::Progress;
+use crate::run::reserve::{PLANNER_LEASE, ReservedDatabase, ReservedRun};
+use crate::session::Session;
+
+/// How often the status tables are asked whether the run has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Every database's run is final; this is the worst state.
+    Ended(RunState),
+    /// SIGINT or SIGTERM; the run goes on without this planner.
+    Interrupted,
+}
+
+/// Says that every table of one database has its plan or has failed; ends the run there if nothing is left to do.
+///
+/// # Errors
+/// What the database says.
+pub async fn mark_planned(
+    session: &Session,
+    database: &ReservedDatabase<'_>,
+    run: RunId,
+) -> Result<(), StoreError> {
+    let mut client = session.pools.pool(&database.name)?.get().await?;
+    thaw_status::mark_run_planned(&client, &database.planner).await?;
+    thaw_status::end_run(&mut client, run).await?;
+    Ok(())
+}
+
+/// Leaves the run to its workers.
+///
+/// # Errors
+/// What a database says.
+pub async fn release(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
+    for database in &run.databases {
+        let client = session.pools.pool(&database.name)?.get().await?;
+        thaw_status::release_planner(&client, &database.planner).await?;
+    }
+    Ok(())
+}
+
+/// Republishes what needs work in every database of the run, as workers do, until it is dropped.
+#[derive(Debug)]
+pub struct Redispatching {
+    stop: CancellationToken,
+    _tasks: JoinSet<()>,
+}
+
+impl Redispatching {
+    /// Starts.
+    #[must_use]
+    pub fn start<P: Publisher>(
+        session: &Session,
+        run: &ReservedRun<'_>,
+        publisher: &P,
+        (metrics, interval): (&Arc<Metrics>, Duration),
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for database in &run.databases {
+            let redispatch = Redispatch {
+                pools: session.pools.clone(),
+                database: database.name.clone(),
+                publisher: publisher.clone(),
+                metrics: Arc::clone(metrics),
+                interval,
+                link: None,
+            };
+            tasks.spawn(redispatch.run(stop.clone()));
+        }
+        Self { stop, _tasks: tasks }
+    }
+}
+
+impl Drop for Redispatching {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Waits. A database that cannot be asked for a while is asked again: the run does not depend on this process.
+///
+/// # Errors
+/// The planner's hold cannot be given back after a signal.
+pub async fn until_ended(
+    session: &Session,
+    run: &ReservedRun<'_>,
+    shutdown: &Shutdown,
+) -> Result<End, StoreError> {
+    let mut progress = Progress::new();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewed = Instant::now();
+    loop {
+        tokio::select! {
+            () = shutdown.stop.cancelled() => {
+                progress.finish();
+                release(session, run).await?;
+                return Ok(End::Interrupted);
+            }
+            _ = look.tick() => {}
+        }
+        if renewed.elapsed() > PLANNER_LEASE / 4 {
+            match renew(session, run).await {
+                Ok(()) => renewed = Instant::now(),
+                Err(error) => tracing::warn!(error = %error, "planner lease is not renewed"),
+            }
+        }
+        match worst_state(session, run).await {
+            Ok(Some(state)) => {
+                progress.finish();
+                return Ok(End::Ended(state));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error, "status tables cannot be read; asking again"),
+        }
+        progress.show(session, run).await;
+    }
+}
+
+async fn renew(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
+    for database in &run.databases {
+        let client = session.pools.pool(&database.name)?.get().await?;
+        thaw_status::renew_planner(&client, &database.planner, PLANNER_LEASE).await?;
+    }
+    Ok(())
+}
+
+/// The worst state when the run is final in every database; `None` while one goes on.
+async fn worst_state(session: &Session, run: &ReservedRun<'_>) -> Result<Option<RunState>, StoreError> {
+    let mut worst = RunState::Completed;
+    for database in &run.databases {
+        let client = session.pools.pool(&database.name)?.get().await?;
+        match thaw_status::run_state(&client, run.id).await? {
+            Some(state) if !state.is_final() => return Ok(None),
+            Some(state) => worst = worse(worst, state),
+            // The row is gone: somebody pruned it; nothing can be said but that it did not complete here.
+            None => worst = worse(worst, RunState::Failed),
+        }
+    }
+    Ok(Some(worst))
+}
+
+fn worse(a: RunState, b: RunState) -> RunState {
+    let rank = |state| match state {
+        RunState::Running => 5,
+        RunState::Failed => 4,
+        RunState::Partial => 3,
+        RunState::Cancelled => 2,
+        RunState::Superseded => 1,
+        RunState::Completed => 0,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}

@@ -1,0 +1,33 @@
+//! What one planner process talks to.
+
+use thaw_config::Config;
+use thaw_model::WorkerId;
+use thaw_postgres::PoolSet;
+use thaw_snowflake::{Client, SnowflakeError};
+use thaw_worker::connections;
+
+/// Tables that are planned at the same time, each with a statement of its own at the source.
+pub const PLANNING_CONCURRENCY: usize = 4;
+
+/// The clients and the name of this process. Nothing is connected until it is asked something.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub snowflake: Client,
+    pub pools: PoolSet,
+    pub planner: WorkerId,
+}
+
+impl Session {
+    /// Prepares the clients.
+    ///
+    /// # Errors
+    /// A key, URL, CA file or proxy that cannot be used.
+    pub fn new(config: &Config) -> Result<Self, SnowflakeError> {
+        let planner = WorkerId::generate("planner");
+        Ok(Self {
+            snowflake: connections::snowflake(&config.snowflake)?,
+            pools: connections::pools(config, &planner, PLANNING_CONCURRENCY),
+            planner,
+        })
+    }
+}
