@@ -79,7 +79,10 @@ impl Column {
             Value::Decimal(text) => number::decimal(writer, target, Decimal::parse(text)?, self.lossy),
             Value::Float(value) => number::float(writer, target, value, self.lossy),
             Value::Bool(value) => match target {
-                TargetType::Bool => Ok(writer.bool(value)),
+                TargetType::Bool => {
+                    writer.bool(value);
+                    Ok(())
+                }
                 _ => number::integer(writer, target, i128::from(value)),
             },
             Value::Text(text) => text::encode(writer, self, text),

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Decimal {
-        Decimal::parse(text).ok().expect("a number")
+        Decimal::parse(text).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn rounded(text: &str, scale: i32) -> String {

@@ -45,11 +45,14 @@ pub(super) fn decimal(
         TargetType::Numeric { modifier } => numeric(writer, *modifier, value, lossy),
         TargetType::Float8 => float8_of(value, lossy).map(|float| writer.float8(float)),
         TargetType::Float4 => float4_of(value, lossy).map(|float| writer.float4(float)),
-        TargetType::Bool => match value.to_integer(false) {
-            Ok(0) => Ok(writer.bool(false)),
-            Ok(1) => Ok(writer.bool(true)),
-            _ => Err(BadValue::NotZeroOrOne),
-        },
+        TargetType::Bool => {
+            writer.bool(match value.to_integer(false) {
+                Ok(0) => false,
+                Ok(1) => true,
+                _ => return Err(BadValue::NotZeroOrOne),
+            });
+            Ok(())
+        }
         _ => Err(BadValue::Mismatch),
     }
 }
@@ -225,7 +228,7 @@ mod tests {
         );
         assert_eq!(float8_of(Decimal::new(9_007_199_254_740_992, 0), false), Ok(9_007_199_254_740_992.0));
         assert_eq!(float8_of(Decimal::new(1, 1), false), Ok(0.1));
-        assert_eq!(float4_of(Decimal::new(1_234_567_89, 2), false), Err(BadValue::NumberWouldChange));
+        assert_eq!(float4_of(Decimal::new(123_456_789, 2), false), Err(BadValue::NumberWouldChange));
         assert_eq!(narrow(0.1, false), Ok(0.1));
         assert_eq!(narrow(0.123_456_789, false), Err(BadValue::NumberWouldChange));
         assert_eq!(narrow(1e300, true), Err(BadValue::NumberOutOfRange));

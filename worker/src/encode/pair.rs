@@ -42,10 +42,9 @@ pub fn pair_is_loadable(source: SourceType, target: &TargetType) -> Result<Loss,
 pub fn pair_needs_zone(source: SourceType, target: &TargetType) -> bool {
     use SourceType as S;
     use TargetType as T;
-    match (source, target) {
-        (S::TimestampNtz { .. } | S::Date | S::Text { .. }, T::Timestamptz { .. })
-        | (S::TimestampLtz { .. } | S::TimestampTz { .. }, T::Timestamp { .. } | T::Date) => true,
-        (S::TimestampLtz { .. }, T::Text { .. }) => true,
+    match source {
+        S::TimestampNtz { .. } | S::Date | S::Text { .. } => matches!(target, T::Timestamptz { .. }),
+        S::TimestampLtz { .. } | S::TimestampTz { .. } => matches!(target, T::Timestamp { .. } | T::Date),
         _ => false,
     }
 }

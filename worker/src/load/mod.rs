@@ -257,7 +257,7 @@ async fn wait_for_rollback(client: &Client) {
     match tokio::time::timeout(ROLLBACK_LIMIT, client.batch_execute("")).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::debug!(error = %PgError::from(error), "the connection ended with its load")
+            tracing::debug!(error = %PgError::from(error), "the connection ended with its load");
         }
         Err(_) => tracing::warn!("a failed load was not rolled back in time; its connection is given up"),
     }

@@ -17,18 +17,18 @@ use tokio_postgres::SimpleQueryMessage;
 use crate::support::{Cell, feed};
 
 /// Long enough that no test meets it by accident.
-pub const STALL: Duration = Duration::from_secs(20);
+pub(crate) const STALL: Duration = Duration::from_secs(20);
 
 /// A database with status tables, and sessions as the product makes them.
-pub struct Store {
-    pub pool: Pool,
-    pub client: Client,
+pub(crate) struct Store {
+    pub(crate) pool: Pool,
+    pub(crate) client: Client,
     // Dropped last: it takes the database with it.
     _database: TestDatabase,
 }
 
 impl Store {
-    pub async fn create(setup: &str) -> Self {
+    pub(crate) async fn create(setup: &str) -> Self {
         let database = TestDatabase::create().await;
         let mut settings = PostgresSettings::new(database.host(), database.user());
         settings.port = database.port();
@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// Plans one chunk, starts its table and claims it.
-    pub async fn claimed(&mut self, plan: &TablePlan, expected_rows: Option<i64>) -> ClaimedChunk {
+    pub(crate) async fn claimed(&mut self, plan: &TablePlan, expected_rows: Option<i64>) -> ClaimedChunk {
         let run = NewRun {
             id: RunId::generate(),
             config_hash: "test".to_owned(),
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// One attempt, as the worker makes it: in the plan's first way, and again after a duplicate key.
-    pub async fn attempt(
+    pub(crate) async fn attempt(
         &mut self,
         plan: &TablePlan,
         chunk: &ClaimedChunk,
@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Plans, claims and loads the rows as one chunk.
-    pub async fn load(
+    pub(crate) async fn load(
         &mut self,
         plan: &TablePlan,
         rows: &[Vec<Cell>],
@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// The rows of a query as `a|b|c`, with `~` for NULL.
-    pub async fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
         let messages = self.client.simple_query(sql).await.expect("reads");
         messages
             .iter()
@@ -128,7 +128,7 @@ impl Store {
             .collect()
     }
 
-    pub async fn chunk_state(&self, chunk: &ClaimedChunk) -> String {
+    pub(crate) async fn chunk_state(&self, chunk: &ClaimedChunk) -> String {
         let sql = "select status from migration_status.migration_chunk_status where table_id = $1 and chunk_no = $2";
         self.client.query_one(sql, &[&chunk.id.table.0, &chunk.id.number]).await.expect("reads").get(0)
     }

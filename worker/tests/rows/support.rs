@@ -13,15 +13,15 @@ use thaw_worker::encode::{EncodeError, Encoded, EncodedRows, Piece, RowEncoder};
 use tokio_postgres::Client;
 
 /// A cell of the wire.
-pub type Cell = Option<String>;
+pub(crate) type Cell = Option<String>;
 
 /// `Some` text, or NULL for `None`.
-pub fn cell(text: &str) -> Cell {
+pub(crate) fn cell(text: &str) -> Cell {
     Some(text.to_owned())
 }
 
 /// A plan that copies into a table of the schema `public`, with the target's types as the catalogue has them.
-pub async fn plan_for(client: &Client, table: &str, columns: &[(&str, SourceType)]) -> TablePlan {
+pub(crate) async fn plan_for(client: &Client, table: &str, columns: &[(&str, SourceType)]) -> TablePlan {
     let described = describe_table(client, &PgIdent::exact("public"), &PgIdent::exact(table))
         .await
         .expect("the catalogue answers")
@@ -77,7 +77,7 @@ pub async fn plan_for(client: &Client, table: &str, columns: &[(&str, SourceType
 }
 
 /// Gives rows to an encoder as a result's reader does, flushing now and then.
-pub async fn feed(mut encoder: RowEncoder, rows: Vec<Vec<Cell>>) -> Result<Encoded, EncodeError> {
+pub(crate) async fn feed(mut encoder: RowEncoder, rows: Vec<Vec<Cell>>) -> Result<Encoded, EncodeError> {
     for (position, row) in rows.iter().enumerate() {
         for (column, cell) in row.iter().enumerate() {
             encoder.cell(column, cell.as_deref())?;
@@ -92,7 +92,7 @@ pub async fn feed(mut encoder: RowEncoder, rows: Vec<Vec<Cell>>) -> Result<Encod
 }
 
 /// Copies every piece into the table, without a load transaction: for tests of the values alone.
-pub async fn copy_all(
+pub(crate) async fn copy_all(
     client: &Client,
     table: &str,
     column: &str,

@@ -243,7 +243,7 @@ async fn text_goes_wherever_it_can_be_read_strictly() {
 }
 
 #[tokio::test]
-async fn days_clocks_and_instants_are_floored_and_never_shifted() {
+async fn days_and_clocks_are_floored_and_never_shifted() {
     let (_database, client) = connected().await;
     check(
         &client,
@@ -274,6 +274,11 @@ async fn days_clocks_and_instants_are_floored_and_never_shifted() {
     .await;
     check(&client, time, "time(3)", &[("86399.999999999", "23:59:59.999")]).await;
     check(&client, time, "text", &[("82919.123456789", "23:01:59.123456789")]).await;
+}
+
+#[tokio::test]
+async fn timestamps_are_floored_and_never_shifted() {
+    let (_database, client) = connected().await;
     let ntz = S::TimestampNtz { scale: 9 };
     let stamps = [
         ("1611871777.123456789", "2021-01-28 22:09:37.123456"),
