@@ -17,8 +17,17 @@ const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 
 
 /// What people will look for that this version does not do.
 const LATER: &[&str] = &[
-    "--no-resume", "--resume-max-age", "--resume-run-id", "--full", "--since", "--show-ranges", "cancel",
-    "retry", "verify", "quarantine", "prune",
+    "--no-resume",
+    "--resume-max-age",
+    "--resume-run-id",
+    "--full",
+    "--since",
+    "--show-ranges",
+    "cancel",
+    "retry",
+    "verify",
+    "quarantine",
+    "prune",
 ];
 
 /// Loads Snowflake tables into PostgreSQL: plans them, hands their chunks to workers and follows them to the end.
@@ -120,7 +129,9 @@ pub struct StatusArgs {
 pub fn parse() -> Result<Cli, Exit> {
     Cli::try_parse().map_err(|error| {
         if let Some(name) = later(&error) {
-            output::complaint(format!("error: {name} is not available in this version of planner; see planner --help"));
+            output::complaint(format!(
+                "error: {name} is not available in this version of planner; see planner --help"
+            ));
             return Exit::Configuration;
         }
         // To stdout or stderr as the kind asks for; a closed pipe changes nothing.
@@ -158,10 +169,7 @@ mod tests {
 
     #[test]
     fn common_flags_may_stand_before_and_after_the_command() {
-        for args in [
-            ["planner", "--config", "x.json", "run"],
-            ["planner", "run", "--config", "x.json"],
-        ] {
+        for args in [["planner", "--config", "x.json", "run"], ["planner", "run", "--config", "x.json"]] {
             let cli = Cli::try_parse_from(args).expect("parses");
             assert_eq!(cli.common.config, PathBuf::from("x.json"));
             assert_eq!((cli.common.log_level.as_str(), cli.common.log_format), ("info", LogFormat::Text));

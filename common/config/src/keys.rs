@@ -432,8 +432,8 @@ pub(crate) fn nearest_word(words: impl Iterator<Item = &'static str>, unknown: &
     let wanted = plain(unknown);
     let distance = |word: &&'static str| strsim::damerau_levenshtein(&plain(word), &wanted);
     let slips = match wanted.chars().count() {
-        0..=3 => 0,
-        4..=6 => 1,
+        0..=2 => 0,
+        3..=6 => 1,
         7..=11 => 2,
         _ => 3,
     };
@@ -448,9 +448,11 @@ mod tests {
     fn slips_are_recognised_and_strangers_are_not() {
         assert_eq!(nearest(&TABLE, "traget"), Some("target"));
         assert_eq!(nearest(&TABLE, "chunkingColumns"), Some("chunking_columns"));
+        assert_eq!(nearest(&POSTGRES, "usr"), Some("user"));
+        assert_eq!(nearest(&RABBITMQ, "uri"), Some("url"));
         assert_eq!(nearest(&GLOBAL, "batchsize"), Some("batch_size"));
         assert_eq!(nearest(&GLOBAL, "max_retry_attempt"), Some("max_retry_attempts"));
-        for stranger in ["database", "authenticator", "auth_method", "port", "schema"] {
+        for stranger in ["database", "authenticator", "auth_method", "port", "schema", "host"] {
             assert_eq!(nearest(&SNOWFLAKE, stranger), None, "{stranger}");
         }
     }

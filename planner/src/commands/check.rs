@@ -69,7 +69,8 @@ async fn check_broker(config: &Config) -> usize {
 fn summary(config: &Config) -> String {
     let sources = config.sources.iter().filter(|source| source.enabled);
     let tables = sources.clone().flat_map(|source| &source.tables).filter(|table| table.enabled).count();
-    let (sources, broker) = (sources.count(), if config.rabbitmq.is_some() { "" } else { ", no broker (--local only)" });
+    let (sources, broker) =
+        (sources.count(), if config.rabbitmq.is_some() { "" } else { ", no broker (--local only)" });
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     format!("{tables} enabled table{} in {sources} source{}{broker}", plural(tables), plural(sources))
 }
