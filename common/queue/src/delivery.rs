@@ -13,6 +13,58 @@ use crate::{in_process, rabbitmq};
 ///
 /// Its three ends consume it, so it is settled at most once. Dropping it unsettled (a panic) hands the message back,
 /// as [`Self::requeue`] would, so that no slot is lost.
+///
+/// # Acknowledging needs proof
+/// What the status store has recorded may be acknowledged:
+///
+/// ```
+/// use thaw_queue::{Delivery, QueueError, Recorded};
+///
+/// async fn acknowledge(delivery: Delivery, proof: Recorded) -> Result<(), QueueError> {
+///     delivery.ack(proof).await
+/// }
+/// ```
+///
+/// Nothing else compiles. Each of these differs from the above in one place: no proof,
+///
+/// ```compile_fail,E0061
+/// use thaw_queue::{Delivery, QueueError, Recorded};
+///
+/// async fn acknowledge(delivery: Delivery, proof: Recorded) -> Result<(), QueueError> {
+///     delivery.ack().await
+/// }
+/// ```
+///
+/// what the message is about, which is no proof of what became of it,
+///
+/// ```compile_fail,E0308
+/// use thaw_queue::{Delivery, QueueError, Recorded};
+///
+/// async fn acknowledge(delivery: Delivery, proof: Recorded) -> Result<(), QueueError> {
+///     delivery.ack(proof.item()).await
+/// }
+/// ```
+///
+/// a proof out of thin air,
+///
+/// ```compile_fail,E0451
+/// use thaw_queue::{Delivery, QueueError, Recorded};
+///
+/// async fn acknowledge(delivery: Delivery, proof: Recorded) -> Result<(), QueueError> {
+///     delivery.ack(Recorded { item: proof.item(), outcome: proof.outcome() }).await
+/// }
+/// ```
+///
+/// and settling twice.
+///
+/// ```compile_fail,E0382
+/// use thaw_queue::{Delivery, QueueError, Recorded};
+///
+/// async fn acknowledge(delivery: Delivery, proof: Recorded) -> Result<(), QueueError> {
+///     delivery.requeue().await?;
+///     delivery.ack(proof).await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Delivery {
     content: Result<Job, Undecodable>,
