@@ -4,6 +4,7 @@
 //! - [`TestDatabase`], [`TestVhost`]: a corner of the shared servers that `services run` has started.
 //! - [`Launch`] and [`Process`]: real binaries with their signals, logs and memory.
 //! - [`Emulator`]: the Snowflake emulator with its faults, clock and statement log; [`ConfigBuilder`].
+//! - [`Fleet`]: planner and workers over one configuration, and what the status tables say of them.
 //! - [`compare`]: source and target, row by row. [`TcpProxy`]: a network that misbehaves.
 //! - [`wait`]: conditions with deadlines.
 //!
@@ -15,6 +16,7 @@ pub mod config;
 pub mod database;
 pub mod emulator;
 pub mod environment;
+pub mod fleet;
 pub mod keys;
 pub mod port;
 pub mod postgres;
@@ -22,6 +24,7 @@ pub mod process;
 pub mod proxy;
 pub mod rabbit;
 pub mod search;
+pub mod tpch;
 pub mod vhost;
 pub mod wait;
 
@@ -29,6 +32,7 @@ pub use compare::Comparison;
 pub use config::ConfigBuilder;
 pub use database::TestDatabase;
 pub use emulator::{Emulator, EmulatorOptions, Tls};
+pub use fleet::Fleet;
 pub use postgres::{Fsync, PostgresOptions, PostgresServer};
 pub use process::{Finished, Launch, Process, Signal};
 pub use proxy::TcpProxy;
