@@ -29,6 +29,8 @@ pub(crate) fn router(emulator: Arc<Emulator>) -> Router {
         .route("/clock", get(read_clock).post(advance_clock))
         .route("/statements", get(list_statements).delete(clear_statements))
         .route("/sql", post(execute))
+        .route("/deny", post(deny).delete(allow))
+        .route("/replace", post(replace))
         .with_state(emulator)
 }
 
@@ -179,4 +181,69 @@ async fn execute_one(emulator: &Emulator, sql: &str, direct: &DirectSql) -> Resu
         StatementKind::Query | StatementKind::Ddl => Value::Null,
     };
     Ok(json!({"columns": columns, "rows": output.rows.collect().await?, "changed": changed}))
+}
+
+/// `POST /deny`, `DELETE /deny`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Denial {
+    role: String,
+    database: String,
+    schema: String,
+    table: String,
+}
+
+/// Hides a table from a role: 002003, as if it did not exist.
+async fn deny(Shared(emulator): Shared<Arc<Emulator>>, body: Result<Json<Denial>, JsonRejection>) -> Answer {
+    match body {
+        Ok(Json(what)) => {
+            outcome(emulator.engine.deny(&what.role, &what.database, &what.schema, &what.table).await)
+        }
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+async fn allow(Shared(emulator): Shared<Arc<Emulator>>, body: Result<Json<Denial>, JsonRejection>) -> Answer {
+    match body {
+        Ok(Json(what)) => {
+            outcome(emulator.engine.allow(&what.role, &what.database, &what.schema, &what.table).await)
+        }
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+/// `POST /replace`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replacement {
+    database: String,
+    schema: String,
+    table: String,
+}
+
+/// CREATE OR REPLACE with the same rows, as dbt does at night: Time Travel before it is 000707 from now on.
+async fn replace(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    body: Result<Json<Replacement>, JsonRejection>,
+) -> Answer {
+    match body {
+        Ok(Json(what)) => {
+            let now = nanoseconds(emulator.clock.now_ms());
+            let replaced =
+                emulator.engine.replace_table(&what.database, &what.schema, &what.table, now).await;
+            emulator.reveal_commits();
+            outcome(replaced)
+        }
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+fn outcome(result: Result<(), SqlError>) -> Answer {
+    match result {
+        Ok(()) => ok(json!({})),
+        Err(error) => {
+            let body = json!({"error": error.message, "code": error.code, "sql_state": error.sql_state});
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(body))
+        }
+    }
 }

@@ -56,6 +56,8 @@ struct Store {
     by_handle: HashMap<Uuid, Arc<Statement>>,
     by_request: HashMap<(String, Uuid), Uuid>,
     log: VecDeque<Arc<Statement>>,
+    /// No statement was created before this; spares most requests the walk of [`Statements::expire`].
+    oldest_ms: i64,
 }
 
 /// A line of the log, as `GET /statements` shows it. Times are milliseconds since 1970 by the virtual clock.
@@ -204,6 +206,7 @@ impl Statements {
             store.by_request.insert(key, statement.handle);
         }
         store.by_handle.insert(statement.handle, Arc::clone(statement));
+        store.oldest_ms = store.oldest_ms.min(statement.created_ms);
         if store.log.len() == LOG_CAPACITY {
             store.log.pop_front();
         }
@@ -233,14 +236,20 @@ impl Statements {
     /// Forgets the handles of statements created before `before_ms` that have ended; their results go with them.
     pub(crate) fn expire(&self, before_ms: i64) {
         let mut store = self.lock();
-        store.by_handle.retain(|_, statement| {
+        if store.oldest_ms >= before_ms {
+            return;
+        }
+        let Store { by_handle, by_request, oldest_ms, .. } = &mut *store;
+        *oldest_ms = i64::MAX;
+        by_handle.retain(|_, statement| {
             let keep = statement.created_ms >= before_ms || matches!(statement.state(), State::Running);
-            if !keep {
+            if keep {
+                *oldest_ms = statement.created_ms.min(*oldest_ms);
+            } else {
                 statement.forget_result();
             }
             keep
         });
-        let Store { by_handle, by_request, .. } = &mut *store;
         by_request.retain(|_, handle| by_handle.contains_key(handle));
     }
 
