@@ -92,3 +92,34 @@ fn the_example_is_accepted_and_shows_every_common_key() {
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.sources[0].tables.len(), 3);
 }
+
+#[test]
+fn the_configuration_of_the_composition_is_accepted() {
+    let files = Files::new();
+    let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    files.write("key.pem", &super::keys_given::pkcs8_pem());
+    files.write("authority.pem", certificate);
+    let folder = files.path().display().to_string();
+    let text = read("deploy/compose/config.json").replace("\"/keys/", &format!("\"{folder}/"));
+    let environment = [("THAW_TARGET_PASSWORD", "x"), ("AMQP_URL", "amqp://u:p@rabbitmq")];
+    let loaded = files.load(&text, &environment).unwrap_or_else(|errors| panic!("{errors}"));
+    let paths: Vec<_> = loaded.warnings.iter().map(|finding| finding.path.as_str()).collect();
+    // Its database is reached without TLS, in a network of its own.
+    assert_eq!(paths, ["postgres.sslmode"]);
+}
+
+#[test]
+fn every_configuration_in_the_readme_is_accepted() {
+    let readme = read("README.md");
+    let blocks = readme.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let files = Files::new();
+    let key = super::keys_given::pkcs8_pem();
+    let environment = [("SNOWFLAKE_KEY", key.as_str()), ("PGPASSWORD", "x"), ("AMQP_URL", "amqps://u:p@mq")];
+    let mut count = 0;
+    for block in blocks.filter(|block| block.contains("\"sources\"")) {
+        let loaded = files.load(block, &environment).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(loaded.warnings, []);
+        count += 1;
+    }
+    assert!(count > 0, "the README shows a configuration");
+}
