@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::api::answers::Refusal;
 use crate::api::submit::Submission;
 use crate::result_set::ResultSet;
+use crate::tables_read::tables_read;
 
 /// Older statements leave the log, not the store.
 const LOG_CAPACITY: usize = 50_000;
@@ -42,7 +43,6 @@ pub(crate) struct Statement {
     pub(crate) cancel: CancellationToken,
     state: watch::Sender<State>,
     finished_ms: AtomicI64,
-    scanned: Mutex<Option<Vec<String>>>,
     fetches: Mutex<BTreeMap<usize, u64>>,
     resubmitted: AtomicBool,
 }
@@ -84,7 +84,7 @@ pub(crate) struct LogEntry {
     rows: Option<u64>,
     partitions: Option<usize>,
     uncompressed_bytes: Option<u64>,
-    /// Tables the statement read; `null` while that is not known.
+    /// Tables its text reads; `null` when it is not understood.
     tables: Option<Vec<String>>,
     /// Whether it read any.
     scanned: Option<bool>,
@@ -106,7 +106,6 @@ impl Statement {
             cancel: CancellationToken::new(),
             state: watch::Sender::new(State::Running),
             finished_ms: AtomicI64::new(i64::MIN),
-            scanned: Mutex::default(),
             fetches: Mutex::default(),
             resubmitted: AtomicBool::new(false),
         }
@@ -149,11 +148,6 @@ impl Statement {
         self.state.send_replace(State::Failed(refusal));
     }
 
-    /// Notes the tables it reads.
-    pub(crate) fn note_tables(&self, tables: Vec<String>) {
-        *self.scanned.lock().unwrap_or_else(PoisonError::into_inner) = Some(tables);
-    }
-
     /// Notes that a partition was fetched.
     pub(crate) fn note_fetch(&self, partition: usize) {
         *self.fetches.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default() += 1;
@@ -167,7 +161,7 @@ impl Statement {
             State::Gone => ("gone", None, None),
         };
         let finished_ms = self.finished_ms.load(Ordering::Relaxed);
-        let tables = self.scanned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let tables = tables_read(&self.submission.sql);
         let submission = &self.submission;
         LogEntry {
             handle: self.handle,
