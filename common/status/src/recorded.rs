@@ -1,7 +1,7 @@
 //! The proof that an item's state is in the status tables, without which no message can be acknowledged.
 //!
 //! Only this crate makes one, and only after a commit or a read. It must not be constructible anywhere else: a
-//! compile-fail test holds that.
+//! compile-fail example holds that.
 
 use std::fmt;
 
@@ -73,6 +73,47 @@ impl fmt::Display for Outcome {
 
 /// Proof that the state of `item` is in the status tables: what `ack` takes. There is no other way to one than a
 /// function of this crate that has committed or read the row.
+///
+/// Its fields are private, so nobody else can make one up:
+///
+/// ```compile_fail,E0451
+/// use thaw_model::{ChunkId, RunId, TableId};
+/// use thaw_status::{Item, Outcome, Recorded};
+///
+/// let chunk = ChunkId { table: TableId(1), number: 0 };
+/// let item = Item::Chunk { run: RunId::generate(), chunk };
+/// let forged = Recorded { item, outcome: Outcome::Completed };
+/// ```
+///
+/// It is the last line that does not compile:
+///
+/// ```
+/// use thaw_model::{ChunkId, RunId, TableId};
+/// use thaw_status::{Item, Outcome, Recorded};
+///
+/// let chunk = ChunkId { table: TableId(1), number: 0 };
+/// let item = Item::Chunk { run: RunId::generate(), chunk };
+/// # let (_, _): (Item, Option<Recorded>) = (item, None);
+/// # let _ = Outcome::Completed;
+/// ```
+///
+/// What is completed but not committed gives none either; `commit` does:
+///
+/// ```compile_fail,E0308
+/// use thaw_status::{CompletedTx, Recorded};
+///
+/// fn early(completed: CompletedTx<'_>) -> Recorded {
+///     completed
+/// }
+/// ```
+///
+/// ```
+/// use thaw_status::{CommitError, CompletedTx, Recorded};
+///
+/// async fn in_time(completed: CompletedTx<'_>) -> Result<Recorded, CommitError> {
+///     completed.commit().await
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a message stays with the broker until its proof is handed to ack"]
 pub struct Recorded {
