@@ -187,7 +187,16 @@ impl Emulator {
         Ok(())
     }
 
-    /// Moves the virtual clock, for example `{"hours": 25}`.
+    /// Hides a table from a role, as if it did not exist there.
+    ///
+    /// # Errors
+    /// The request is refused.
+    pub async fn deny(&self, role: &str, database: &str, schema: &str, table: &str) -> Result<()> {
+        let what = json!({"role": role, "database": database, "schema": schema, "table": table});
+        self.post("deny", &what).await.map(drop)
+    }
+
+    /// Moves the virtual clock, for example `{"advance_seconds": 90000}`.
     ///
     /// # Errors
     /// The request is refused.

@@ -1,0 +1,14 @@
+//! The whole path with real servers and real processes, and everything that can die on it.
+//!
+//! Each test ends with an independent comparison of source and target, and can fail: `controls` shows it.
+
+mod bad_input;
+mod broker;
+mod controls;
+mod field_notes;
+mod killed_planner;
+mod killed_worker;
+mod memory;
+mod postgres;
+mod secrets;
+mod shutdown;
