@@ -64,6 +64,7 @@ async fn a_lapsed_lease_is_taken_over_and_counts_once() {
     let (first, second) = (WorkerId::generate("worker"), WorkerId::generate("worker"));
     let old = claimed(&store.client, loading.run, loading.chunk(0), &first).await;
     assert_eq!((old.fence, old.failures), (Fence(1), 0));
+    assert!(!format!("{old:?}").contains("low"), "a range is the user's data");
     store.lapse(old.id).await;
     let new = claimed(&store.client, loading.run, loading.chunk(0), &second).await;
     assert_eq!((new.fence, new.failures), (Fence(2), 1));
