@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{ObjectName, Query, Statement, Value, ValueWithSpan, VisitMut, VisitorMut};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::keywords::Keyword;
-use sqlparser::parser::{Parser, ParserOptions};
-use sqlparser::tokenizer::Token;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::SqlError;
 
@@ -104,11 +104,102 @@ pub(crate) fn query(sql: &str) -> Result<Box<Query>, SqlError> {
 }
 
 fn parser(sql: &str) -> Result<Parser<'static>, SqlError> {
-    // Escapes are undone here, as Snowflake does: the tree holds the text that is meant.
-    let options = ParserOptions::new().with_unescape(true);
-    Parser::new(&SnowflakeDialect).with_options(options).try_with_sql(sql).map_err(syntax_error)
+    // The tokenizer keeps escapes as they are: it does not know all of Snowflake's.
+    let tokens = Tokenizer::new(&SnowflakeDialect, sql).with_unescape(false).tokenize_with_location();
+    let mut tokens = tokens.map_err(|error| syntax_error(error.into()))?;
+    for token in &mut tokens {
+        match &mut token.token {
+            Token::SingleQuotedString(text) => *text = unescape(text)?,
+            Token::Word(word) if word.quote_style == Some('"') => {
+                word.value = word.value.replace("\"\"", "\"")
+            }
+            _ => {}
+        }
+    }
+    Ok(Parser::new(&SnowflakeDialect).with_tokens_with_locations(tokens))
+}
+
+/// Undoes what a constant in single quotes escapes.
+///
+/// Source: docs.snowflake.com/en/sql-reference/data-types-text, "Escape sequences in single-quoted string constants".
+fn unescape(raw: &str) -> Result<String, SqlError> {
+    let mut text = String::with_capacity(raw.len());
+    let mut letters = raw.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\'' {
+            // The second of a pair.
+            letters.next();
+            text.push('\'');
+        } else if letter == '\\' {
+            let rest = letters.as_str();
+            let (meant, length) = escape(rest)?;
+            text.push(meant);
+            letters = rest.get(length..).unwrap_or_default().chars();
+        } else {
+            text.push(letter);
+        }
+    }
+    Ok(text)
+}
+
+/// What the letters behind a backslash mean, and how many bytes of them.
+fn escape(rest: &str) -> Result<(char, usize), SqlError> {
+    let number = |from: usize, to: usize, radix: u32| {
+        let digits = rest.get(from..to).filter(|digits| digits.chars().all(|digit| digit.is_digit(radix)));
+        digits.and_then(|digits| u32::from_str_radix(digits, radix).ok()).and_then(char::from_u32)
+    };
+    let malformed = || SqlError::syntax("Invalid escape sequence in a string constant");
+    if let Some(meant) = number(0, 3, 8) {
+        return Ok((meant, 3));
+    }
+    let Some(first) = rest.chars().next() else {
+        return Err(malformed());
+    };
+    Ok(match first {
+        'n' => ('\n', 1),
+        'r' => ('\r', 1),
+        't' => ('\t', 1),
+        'b' => ('\u{8}', 1),
+        'f' => ('\u{c}', 1),
+        '0' => ('\0', 1),
+        'x' => (number(1, 3, 16).ok_or_else(malformed)?, 3),
+        'u' => (number(1, 5, 16).ok_or_else(malformed)?, 5),
+        other => (other, other.len_utf8()),
+    })
 }
 
 fn syntax_error(error: sqlparser::parser::ParserError) -> SqlError {
     SqlError::syntax(&format!("syntax error: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_are_read_with_snowflakes_escapes() {
+        let cases = [
+            ("it''s", "it's"),
+            (r"\'", "'"),
+            (r"a\\b", r"a\b"),
+            (r"\n\t\0\101\x41\u00e9\z", "\n\t\0AA\u{e9}z"),
+        ];
+        for (raw, meant) in cases {
+            assert_eq!(unescape(raw).unwrap(), meant, "{raw}");
+        }
+        assert!(unescape(r"\xZZ").is_err());
+    }
+
+    #[test]
+    fn names_in_quotes_keep_what_they_hold() {
+        let query = query(r#"SELECT "a""b \n" FROM t"#).unwrap();
+        assert_eq!(query.to_string(), r#"SELECT "a""b \n" FROM t"#);
+    }
+
+    #[test]
+    fn one_statement_is_one_statement() {
+        assert!(statement("SELECT 1;").is_ok());
+        assert_eq!(statement("SELECT 1; SELECT 2").unwrap_err().code, "000008");
+        assert_eq!(statement("").unwrap_err().code, "000900");
+    }
 }
