@@ -154,13 +154,13 @@ pub struct InProcessConsumer {
 
 impl InProcessConsumer {
     fn try_next(&self) -> Option<Delivery> {
-        if self.paused || !self.slots.take() {
+        let mut state = self.shared.lock();
+        // The slot last: taking one in vain and giving it back would wake ourselves for ever.
+        if self.paused || state.ready.is_empty() || !self.slots.take() {
             return None;
         }
-        let Some(bytes) = self.shared.lock().ready.pop_front() else {
-            self.slots.give();
-            return None;
-        };
+        let bytes = state.ready.pop_front()?;
+        drop(state);
         let receipt = Receipt {
             bytes: Some(bytes.clone()),
             shared: Arc::clone(&self.shared),

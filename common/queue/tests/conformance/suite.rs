@@ -51,6 +51,14 @@ async fn jobs_wait_for_a_consumer(rig: impl Rig, _proofs: Proofs) {
     next(&mut consumer).await;
 }
 
+async fn an_idle_consumer_waits_without_keeping_others_from_running(rig: impl Rig, _proofs: Proofs) {
+    let mut consumer = rig.consumer(1);
+    assert!(
+        timeout(Duration::from_millis(200), consumer.next()).await.is_err(),
+        "there is nothing to receive"
+    );
+}
+
 async fn a_requeued_job_is_delivered_again(rig: impl Rig, _proofs: Proofs) {
     let published = jobs(1);
     let mut consumer = rig.consumer(1);
@@ -214,6 +222,7 @@ conformance!(
     a_job_arrives_as_it_was_published_and_is_gone_after_its_ack,
     publishing_nothing_succeeds,
     jobs_wait_for_a_consumer,
+    an_idle_consumer_waits_without_keeping_others_from_running,
     a_requeued_job_is_delivered_again,
     a_delivery_dropped_unsettled_comes_again_and_its_slot_is_free,
     a_consumer_takes_no_more_than_its_slots,

@@ -1,0 +1,173 @@
+//! Chunks and workers that fail, and what they leave behind.
+
+use std::time::Duration;
+
+use serde_json::json;
+use thaw_harness::wait;
+use thaw_model::{RunState, TableState};
+use thaw_worker::{Exit, WorkerOptions};
+
+use crate::rig::{CHUNKS, DEADLINE, ROWS, Rig, all_rows};
+
+/// Sends a GET by hand and returns the answer, status line included.
+async fn get(address: std::net::SocketAddr, path: &str) -> anyhow::Result<String> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunk_with_a_fault_of_its_own_fails_alone() {
+    let mut rig = Rig::new().await;
+    // The middle chunk's ids are taken: 23505 without an arbiter is this chunk's own fault.
+    rig.client.batch_execute("insert into t values (150, 'mine', 0)").await.expect("inserted");
+    let planned = rig.plan().await;
+    let worker = rig.work(2);
+    assert_eq!(rig.await_run(planned).await, RunState::Partial);
+    let table = rig.table(planned).await;
+    assert_eq!(table.state, TableState::Partial);
+    assert_eq!((table.chunks.completed, table.chunks.failed), (CHUNKS - 1, 1));
+    assert_eq!(table.error_class.as_deref(), Some("sqlstate_23505"));
+    let text = table.error_text.expect("the table says why");
+    assert!(text.contains("t_pkey") && !text.contains("150"), "{text}");
+    let (count, distinct, _) = rig.target_rows().await;
+    assert_eq!((count, distinct), (ROWS / CHUNKS * (CHUNKS - 1) + 1, ROWS / CHUNKS * (CHUNKS - 1) + 1));
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_every_chunk_fails_the_table_and_the_worker_goes_on() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    rig.client.batch_execute("drop table t").await.expect("dropped");
+    let worker = rig.work(2);
+    assert_eq!(rig.await_run(planned).await, RunState::Failed);
+    let table = rig.table(planned).await;
+    assert_eq!(table.state, TableState::Failed);
+    assert_eq!(table.error_class.as_deref(), Some("sqlstate_42P01"));
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passing_fault_of_the_source_is_retried_and_counted() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    let incident = json!({"sql_error": {"code": "000603", "sql_state": "XX000", "message": "incident"}});
+    rig.emulator
+        .fault(json!({"match": {"kind": "submit", "times": 2}, "action": incident}))
+        .await
+        .expect("a fault");
+    let worker = rig.work(1);
+    assert_eq!(rig.await_run(planned).await, RunState::Completed);
+    assert_eq!(rig.target_rows().await, all_rows());
+    assert_eq!(rig.failures(planned).await, 2);
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunk_out_of_attempts_fails() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    let incident = json!({"sql_error": {"code": "000603", "sql_state": "XX000", "message": "incident"}});
+    rig.emulator
+        .fault(json!({"match": {"kind": "submit", "times": 0}, "action": incident}))
+        .await
+        .expect("a fault");
+    let worker = rig.work(3);
+    assert_eq!(rig.await_run(planned).await, RunState::Failed);
+    assert_eq!(rig.failures(planned).await, 3 * CHUNKS);
+    assert_eq!(rig.target_rows().await, (0, 0, "0".to_owned()));
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_hands_back_what_outlasts_the_grace_uncounted() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    rig.emulator
+        .fault(json!({"match": {"kind": "submit", "times": 0}, "action": "hang"}))
+        .await
+        .expect("a fault");
+    let worker = rig.work(2);
+    wait::until("both slots are busy", DEADLINE, async || {
+        Ok(rig.table(planned).await.chunks.in_progress == 2)
+    })
+    .await
+    .expect("in time");
+    assert_eq!(worker.stop().await, Exit::Drained);
+    let table = rig.table(planned).await;
+    assert_eq!((table.chunks.pending, table.chunks.in_progress), (CHUNKS, 0));
+    assert_eq!(rig.failures(planned).await, 0);
+
+    rig.emulator.clear_faults().await.expect("cleared");
+    let next = rig.work(2);
+    assert_eq!(rig.await_run(planned).await, RunState::Completed);
+    assert_eq!(rig.target_rows().await, all_rows());
+    assert_eq!(next.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejected_credentials_halt_the_worker_and_fail_nothing() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    rig.emulator
+        .fault(json!({"match": {"kind": "submit", "times": 0}, "action": "revoked_key"}))
+        .await
+        .expect("a fault");
+    let listen = rig.listening();
+    let worker = rig.work_with(WorkerOptions { slots: 2, max_runtime: None, listen: Some(listen) });
+    wait::until("the worker says that it is halted", DEADLINE, async || {
+        Ok(get(listen, "/readyz")
+            .await
+            .is_ok_and(|answer| answer.contains("503") && answer.contains("halted")))
+    })
+    .await
+    .expect("in time");
+    assert_eq!(worker.ended().await, Exit::HaltGraceOver);
+    assert_eq!(rig.failures(planned).await, 0);
+    assert_eq!(rig.table(planned).await.chunks.failed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_gone_for_a_while_halts_the_worker_until_it_is_back() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    let name = rig.target.name().to_owned();
+    let admin = thaw_harness::database::connect(&thaw_harness::environment::require(
+        thaw_harness::environment::POSTGRES,
+    ))
+    .await
+    .expect("connects");
+    let refuse = format!("alter database {name} with allow_connections false");
+    admin.batch_execute(&refuse).await.expect("refused from now on");
+    let listen = rig.listening();
+    let worker = rig.work_with(WorkerOptions { slots: 2, max_runtime: None, listen: Some(listen) });
+    wait::until("the worker says that it is halted", DEADLINE, async || {
+        Ok(get(listen, "/readyz").await.is_ok_and(|answer| answer.contains("halted")))
+    })
+    .await
+    .expect("in time");
+    let admit = format!("alter database {name} with allow_connections true");
+    admin.batch_execute(&admit).await.expect("admitted again");
+    assert_eq!(rig.await_run(planned).await, RunState::Completed);
+    assert_eq!(rig.target_rows().await, all_rows());
+    let metrics = get(listen, "/metrics").await.expect("metrics");
+    assert!(metrics.contains("thaw_rows_loaded_total 300"), "{metrics}");
+    assert!(get(listen, "/readyz").await.expect("answers").contains("200"));
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_with_too_little_time_left_takes_nothing() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    // The configuration keeps two minutes for running chunks.
+    let worker =
+        rig.work_with(WorkerOptions { slots: 2, max_runtime: Some(Duration::from_secs(60)), listen: None });
+    assert_eq!(worker.ended().await, Exit::Drained);
+    assert_eq!(rig.table(planned).await.chunks.pending, CHUNKS);
+}
