@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 
 /// Loads chunks that a planner has planned: as many workers as you like, anywhere.
 ///
@@ -36,4 +37,21 @@ pub struct Cli {
     /// Where /metrics, /healthz and /readyz are served, for instance 127.0.0.1:9090.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+}
+
+/// Reads the command line and starts logging. What is wrong with it is printed as clap prints.
+///
+/// # Errors
+/// The exit code: 0 after `--help` and `--version`, 1 after a usage error.
+pub fn parse() -> Result<Cli, u8> {
+    let parsed =
+        Cli::try_parse().and_then(|cli| match thaw_telemetry::init(cli.log_format, &cli.log_level) {
+            Ok(()) => Ok(cli),
+            Err(error) => Err(Cli::command().error(ErrorKind::ValueValidation, error)),
+        });
+    parsed.map_err(|error| {
+        // Nobody is left to tell when the terminal does not take it.
+        drop(error.print());
+        if error.use_stderr() { 1 } else { 0 }
+    })
 }

@@ -4,14 +4,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use thaw_config::{Config, LoadOptions};
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
-use thaw_worker::cli::Cli;
+use thaw_worker::cli::{self, Cli};
 use thaw_worker::{Exit, Queue, Shutdown, WorkerOptions, describe, run_worker, shutdown};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
     match run(&cli) {
         Ok(Exit::Drained) => ExitCode::SUCCESS,
         Ok(Exit::HaltGraceOver) => ExitCode::from(5),
@@ -23,13 +25,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
-    thaw_telemetry::init(cli.log_format, &cli.log_level).context("start logging")?;
     let config = load_config(cli)?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?
-        .block_on(work(cli, &config))
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(work(cli, &config))
 }
 
 fn load_config(cli: &Cli) -> anyhow::Result<Config> {

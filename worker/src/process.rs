@@ -107,6 +107,7 @@ pub async fn run_worker<P: Publisher, C: Consumer>(
     }
     first_look(&runner).await;
     companions.start(&runner, config, consumer.link());
+    companions.count_reconnects(Arc::clone(&runner.metrics), consumer.link());
     let hopeless = companions.probe(&runner, config, &shutdown);
     tracing::info!(worker_id = %runner.worker, slots = options.slots, "worker started");
 
@@ -208,6 +209,25 @@ impl Companions {
                 self.stop.clone(),
             ));
         }
+    }
+
+    fn count_reconnects(&self, metrics: Arc<Metrics>, mut link: watch::Receiver<LinkState>) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let follow = async {
+                // The first connection is none that was lost.
+                drop(link.wait_for(LinkState::is_connected).await);
+                while link.wait_for(|state| !state.is_connected()).await.is_ok()
+                    && link.wait_for(LinkState::is_connected).await.is_ok()
+                {
+                    metrics.queue_reconnects.inc();
+                }
+            };
+            tokio::select! {
+                () = follow => {}
+                () = stop.cancelled() => {}
+            }
+        });
     }
 
     /// Probes while halted. True in the end: the trouble outlasted the grace, and the worker was told to stop.

@@ -1,6 +1,6 @@
 //! Starting a planned table and publishing its chunks; shared by workers and a planner that waits.
 
-use thaw_model::{ErrorReport, Job, RunId, TableId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId};
 use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
 use thaw_status::{Start, StoreError};
@@ -11,7 +11,8 @@ const PAGE: i64 = 1000;
 /// Starts the table if it is planned and its turn has come, and then publishes a hint for each of its chunks (as many
 /// as its cap allows). Harmless on any other table.
 ///
-/// A queue that does not take the hints is no error: redispatch publishes them.
+/// A queue that does not take the hints is no error: redispatch publishes them. A start that can never succeed (a
+/// truncate that a foreign key refuses) fails the table.
 ///
 /// # Errors
 /// What the status store says, a lock on the target included; nothing has changed then.
@@ -32,7 +33,7 @@ pub async fn start_and_publish<P: Publisher>(
             tracing::debug!(table_id = %table, outcome = %recorded.outcome(), "table is not to be started");
             Ok(())
         }
-        Err(error) => Err(error),
+        Err(error) => fail_if_hopeless(&mut client, (run, table), error).await,
     }
 }
 
@@ -85,5 +86,25 @@ async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
             tracing::warn!(class = %report.class, error = %report.text, "hints were not published");
             false
         }
+    }
+}
+
+async fn fail_if_hopeless(
+    client: &mut tokio_postgres::Client,
+    (run, table): (RunId, TableId),
+    error: StoreError,
+) -> Result<(), StoreError> {
+    match error.disposition() {
+        Disposition::Fatal | Disposition::HaltTable => {
+            let report = ErrorReport::of(&error);
+            tracing::error!(table_id = %table, class = %report.class, error = %report.text, "table cannot be started");
+            thaw_status::table::fail_start(client, run, table, &report).await.map(drop)
+        }
+        Disposition::Retry
+        | Disposition::Snooze { .. }
+        | Disposition::Interrupted
+        | Disposition::Abandon
+        | Disposition::Unknown
+        | Disposition::HaltWorker => Err(error),
     }
 }

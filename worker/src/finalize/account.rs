@@ -2,7 +2,7 @@
 
 use thaw_model::ErrorReport;
 use thaw_postgres::Client;
-use thaw_status::{FinalizeClaim, StoreError, progress};
+use thaw_status::{FinalizeClaim, StoreError, finalize};
 
 /// Under a snapshot, what the completed chunks fetched must be what the source had counted. Where chunks failed, the
 /// table does not end `completed` anyway, and their rows are missing for a known reason.
@@ -14,16 +14,12 @@ pub(super) async fn check(
     let Some(expected) = claim.expected_rows.filter(|_| has_snapshot) else {
         return Ok(None);
     };
-    let tables = progress::tables_of_run(client, claim.run).await?;
-    let Some(table) = tables.iter().find(|table| table.table == claim.table) else {
-        return Ok(None);
-    };
-    let fetched = table.accounting.fetched;
-    if table.chunks.failed + table.chunks.cancelled > 0 || fetched == expected {
+    let loaded = finalize::loaded_rows(client, claim.table).await?;
+    if loaded.not_completed_chunks > 0 || loaded.fetched == expected {
         return Ok(None);
     }
     Ok(Some(ErrorReport {
         class: "row_count".to_owned(),
-        text: format!("the source has {expected} rows at the snapshot, its chunks gave {fetched}"),
+        text: format!("the source has {expected} rows at the snapshot, its chunks gave {}", loaded.fetched),
     }))
 }

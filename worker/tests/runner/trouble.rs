@@ -53,6 +53,20 @@ async fn a_fault_of_every_chunk_fails_the_table_and_the_worker_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_cannot_be_started_fails_and_says_why() {
+    let mut rig = Rig::new().await;
+    rig.client.batch_execute("create table child (t_id bigint references t)").await.expect("created");
+    let mut plan = rig.table_plan();
+    plan.start.truncate = true;
+    let planned = rig.plan_as(plan, None).await;
+    let worker = rig.work(2);
+    assert_eq!(rig.await_run(planned).await, RunState::Failed);
+    let table = rig.table(planned).await;
+    assert_eq!(table.error_class.as_deref(), Some("sqlstate_0A000"));
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_passing_fault_of_the_source_is_retried_and_counted() {
     let mut rig = Rig::new().await;
     let planned = rig.plan().await;
