@@ -6,7 +6,7 @@ use sqlparser::ast::{
     Expr, ObjectName, ObjectType, SchemaName, SqlOption, Statement, TableConstraint,
 };
 
-use crate::bind::{Binder, Session};
+use crate::bind::{Binder, BoundQuery, Session};
 use crate::catalog::{Catalog, ColumnEntry, TableEntry, TableName};
 use crate::catalog_store::{self, NewTable};
 use crate::dispatch::status;
@@ -78,19 +78,23 @@ pub(crate) async fn create_table(
     }
     let physical = catalog_store::create_table(&transaction, &table).await?;
     if let Some(bound) = fill {
-        let names: Vec<String> = table.columns.iter().map(ColumnEntry::physical).collect();
-        let values: Vec<String> = (1..=names.len()).map(|number| format!("q.o{number}")).collect();
-        let sql = format!(
-            "insert into {physical} (valid_from, {}) select {}, {} from ({}) q",
-            names.join(", "),
-            session.now,
-            values.join(", "),
-            bound.sql
-        );
-        transaction.execute(&sql, &[]).await?;
+        transaction.execute(&fill_sql(&physical, &table, &bound), &[]).await?;
     }
     transaction.commit().await?;
     Ok(status(format!("Table {} successfully created.", name.name)))
+}
+
+/// The rows of CREATE TABLE AS SELECT.
+fn fill_sql(physical: &str, table: &NewTable, bound: &BoundQuery) -> String {
+    let names: Vec<String> = table.columns.iter().map(ColumnEntry::physical).collect();
+    let values: Vec<String> = (1..=names.len()).map(|number| format!("q.o{number}")).collect();
+    format!(
+        "insert into {physical} (valid_from, {}) select {}, {} from ({}) q",
+        names.join(", "),
+        table.created_at,
+        values.join(", "),
+        bound.sql
+    )
 }
 
 pub(crate) async fn create_view(

@@ -62,13 +62,16 @@ async fn select(
             session.large_tables.insert(row.get(0), pages.unsigned_abs());
         }
     }
-    let bound = Binder::new(catalog, session).top_query(query)?;
+    let binder = Binder::new(catalog, session);
+    let bound = binder.top_query(query)?;
+    let tables = binder.tables();
     tracing::debug!(columns = bound.columns.len(), "running a query");
     let rows = client.query_raw(&bound.sql, Vec::<i32>::new()).await?;
     let cells = bound.columns.iter().map(|column| Cell::of(column.sql_type)).collect();
     Ok(QueryOutput {
         columns: bound.columns.into_iter().map(described).collect(),
         kind: StatementKind::Query,
+        tables,
         rows: RowStream::postgres(cells, rows, client),
     })
 }
@@ -150,7 +153,7 @@ pub(crate) fn answer(
             table: String::new(),
         })
         .collect();
-    QueryOutput { columns, kind, rows: RowStream::memory(rows) }
+    QueryOutput { columns, kind, tables: Vec::new(), rows: RowStream::memory(rows) }
 }
 
 /// The one-line answer of DDL.

@@ -183,7 +183,7 @@ fn write_float(value: f64, out: &mut Vec<u8>) {
         let text = format!("{value:e}");
         match text.split_once('e') {
             Some((digits, power)) if !power.starts_with('-') => {
-                append(out, format_args!("{digits}e+{power}"))
+                append(out, format_args!("{digits}e+{power}"));
             }
             _ => out.extend_from_slice(text.as_bytes()),
         }

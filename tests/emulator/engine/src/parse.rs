@@ -111,7 +111,7 @@ fn parser(sql: &str) -> Result<Parser<'static>, SqlError> {
         match &mut token.token {
             Token::SingleQuotedString(text) => *text = unescape(text)?,
             Token::Word(word) if word.quote_style == Some('"') => {
-                word.value = word.value.replace("\"\"", "\"")
+                word.value = word.value.replace("\"\"", "\"");
             }
             _ => {}
         }

@@ -106,5 +106,7 @@ impl Column {
 pub struct QueryOutput {
     pub columns: Vec<Column>,
     pub kind: StatementKind,
+    /// Full names of the tables a SELECT reads (`DB.SC.T`), views resolved; empty for every other statement.
+    pub tables: Vec<String>,
     pub rows: RowStream,
 }

@@ -201,6 +201,35 @@ async fn the_order_is_the_seeds_where_the_statement_leaves_it_open() {
 }
 
 #[tokio::test]
+async fn a_large_table_is_shuffled_without_losing_a_row() {
+    let account = Account::create().await;
+    account.run("CREATE TABLE T (ID INT, S VARCHAR)", NOW - 5 * HOUR).await;
+    let mut bulk = account.engine.bulk_insert("DB", "SC", "T", NOW - 4 * HOUR).await.unwrap();
+    let padding = "x".repeat(400);
+    for id in 0..60_000 {
+        bulk.push(&[Some(&id.to_string()), Some(&padding)]).await.unwrap();
+    }
+    bulk.finish().await.unwrap();
+    let sql = "SELECT ID FROM T AT(OFFSET => -60) WHERE ID >= 100";
+    let with = |seed| {
+        let mut request = Account::request(sql);
+        request.order_seed = Some(seed);
+        request
+    };
+    let (mut one, other) = (account.rows_of(with(1)).await, account.rows_of(with(2)).await);
+    assert_ne!(one, other);
+    one.sort();
+    one.dedup();
+    assert_eq!(one.len(), 59_900);
+    let output = account.execute(sql).await.unwrap();
+    assert_eq!(output.tables, ["DB.SC.T"]);
+    // Dropped with rows still to come: the connection is not poisoned for the next.
+    drop(output);
+    assert_eq!(account.row("SELECT COUNT(*) FROM T").await, r#"["60000"]"#);
+    account.drop().await;
+}
+
+#[tokio::test]
 async fn nul_and_the_other_oddities_survive_a_load() {
     let account = Account::create().await;
     let ddl =

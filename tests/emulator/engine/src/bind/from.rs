@@ -161,6 +161,7 @@ impl Binder<'_> {
         if alias.is_some_and(|alias| !alias.columns.is_empty()) {
             return Err(SqlError::unsupported("column names in a table's alias"));
         }
+        self.tables.borrow_mut().insert(crate::names::shown(&entry.name));
         let moment = match at {
             None => self.session.visible_until,
             Some(at) => {
@@ -239,6 +240,7 @@ impl Binder<'_> {
         let bound = inner.query(&query, None);
         inner.leave_view();
         self.next_alias.set(inner.next_alias.get());
+        self.tables.borrow_mut().extend(inner.tables());
         let mut bound = bound?;
         for (column, stored) in bound.columns.iter_mut().zip(&entry.columns) {
             column.name.clone_from(&stored.name);

@@ -18,8 +18,8 @@ mod scope;
 mod select;
 mod text_function;
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::catalog::{Catalog, TableName};
 use crate::error::SqlError;
@@ -144,11 +144,18 @@ pub(crate) struct Binder<'a> {
     pub(crate) session: &'a Session<'a>,
     next_alias: Cell<u32>,
     view_depth: Cell<u32>,
+    tables: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Binder<'a> {
     pub(crate) fn new(catalog: &'a Catalog, session: &'a Session<'a>) -> Self {
-        Self { catalog, session, next_alias: Cell::new(1), view_depth: Cell::new(0) }
+        Self {
+            catalog,
+            session,
+            next_alias: Cell::new(1),
+            view_depth: Cell::new(0),
+            tables: RefCell::default(),
+        }
     }
 
     /// A PostgreSQL alias nobody else has.
@@ -156,6 +163,11 @@ impl<'a> Binder<'a> {
         let number = self.next_alias.get();
         self.next_alias.set(number + 1);
         format!("r{number}")
+    }
+
+    /// Full names of the tables bound so far.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        self.tables.borrow().iter().cloned().collect()
     }
 
     fn enter_view(&self) -> Result<(), SqlError> {

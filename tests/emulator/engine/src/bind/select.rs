@@ -77,7 +77,7 @@ impl Binder<'_> {
             match item {
                 SelectItem::UnnamedExpr(expr) => all.push((expression_name(expr), self.expr(expr, scope)?)),
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    all.push((names::fold(alias), self.expr(expr, scope)?))
+                    all.push((names::fold(alias), self.expr(expr, scope)?));
                 }
                 SelectItem::Wildcard(options) => self.expand(&[], options, scope, &mut all)?,
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {

@@ -4,19 +4,19 @@ use emulator_engine::{Engine, EngineOptions, ExecuteRequest, QueryOutput, SqlErr
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-pub const HOUR: i128 = 3_600_000_000_000;
+pub(crate) const HOUR: i128 = 3_600_000_000_000;
 /// The virtual clock of a test that does not move it: 2026-11-23 09:00:00 UTC.
-pub const NOW: i128 = 1_795_424_400_000_000_000;
+pub(crate) const NOW: i128 = 1_795_424_400_000_000_000;
 
-pub struct Account {
-    pub engine: Engine,
+pub(crate) struct Account {
+    pub(crate) engine: Engine,
     admin: tokio_postgres::Client,
     database: String,
 }
 
 impl Account {
     /// An account with the database `DB` and the schema `DB.SC`, both made long ago.
-    pub async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the convention of the tests: make test sets it")]
         let url =
             std::env::var("THAW_TEST_POSTGRES").expect("THAW_TEST_POSTGRES: run make test, or make services");
@@ -24,23 +24,26 @@ impl Account {
             tokio_postgres::connect(&url, NoTls).await.expect("the scratch server answers");
         tokio::spawn(connection);
         let database = format!("engine_{}", Uuid::new_v4().simple());
-        admin.batch_execute(&format!("create database {database}")).await.unwrap();
+        admin.batch_execute(&format!("create database {database}")).await.expect("it works");
         let engine =
             Engine::connect(&with_database(&url, &database), EngineOptions { seed: 1, connections: 4 })
                 .await
-                .unwrap();
+                .expect("it works");
         let account = Self { engine, admin, database };
         account.run("CREATE DATABASE DB", NOW - 20 * HOUR).await;
         account.run("CREATE SCHEMA DB.SC", NOW - 20 * HOUR).await;
         account
     }
 
-    pub async fn drop(self) {
+    pub(crate) async fn drop(self) {
         drop(self.engine);
-        self.admin.batch_execute(&format!("drop database {} with (force)", self.database)).await.unwrap();
+        self.admin
+            .batch_execute(&format!("drop database {} with (force)", self.database))
+            .await
+            .expect("it works");
     }
 
-    pub fn request(sql: &str) -> ExecuteRequest {
+    pub(crate) fn request(sql: &str) -> ExecuteRequest {
         ExecuteRequest {
             sql: sql.to_owned(),
             database: Some("DB".to_owned()),
@@ -56,20 +59,20 @@ impl Account {
         }
     }
 
-    pub async fn run(&self, sql: &str, now: i128) {
+    pub(crate) async fn run(&self, sql: &str, now: i128) {
         self.engine.run(sql, "DB", "SC", now).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    pub async fn execute(&self, sql: &str) -> Result<QueryOutput, SqlError> {
+    pub(crate) async fn execute(&self, sql: &str) -> Result<QueryOutput, SqlError> {
         self.engine.execute(Self::request(sql)).await
     }
 
     /// The rows as JSON texts, as a client would read them.
-    pub async fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
         self.rows_of(Self::request(sql)).await
     }
 
-    pub async fn rows_of(&self, request: ExecuteRequest) -> Vec<String> {
+    pub(crate) async fn rows_of(&self, request: ExecuteRequest) -> Vec<String> {
         let sql = request.sql.clone();
         let mut rows =
             self.engine.execute(request).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows;
@@ -77,19 +80,19 @@ impl Account {
         while let Some(row) = rows.next().await.unwrap_or_else(|error| panic!("{sql}: {error}")) {
             let mut json = Vec::new();
             row.write_json(&mut json);
-            all.push(String::from_utf8(json).unwrap());
+            all.push(String::from_utf8(json).expect("UTF-8"));
         }
         all
     }
 
-    pub async fn row(&self, sql: &str) -> String {
+    pub(crate) async fn row(&self, sql: &str) -> String {
         let rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql}");
-        rows.into_iter().next().unwrap()
+        rows.into_iter().next().expect("one row")
     }
 
     /// The code of the failure, wherever in the statement's life it comes.
-    pub async fn error(&self, sql: &str) -> SqlError {
+    pub(crate) async fn error(&self, sql: &str) -> SqlError {
         match self.execute(sql).await {
             Err(error) => error,
             Ok(output) => output.rows.collect().await.expect_err(sql),
