@@ -216,6 +216,9 @@ fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
             "[{name}] {}: {} ({})", decision.subject, decision.choice, decision.reason
         );
     }
+    for left_out in &planned.plan.left_out {
+        tracing::warn!(table = %name, "[{name}] column {} is left out: {}", left_out.column, left_out.reason);
+    }
     tracing::info!(
         table = %name,
         row_count = planned.counts.rows,
