@@ -18,7 +18,7 @@ use tokio_postgres::Client;
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a test varies.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Setting {
     /// TPC-H tables at both ends, with so many rows each.
     pub tables: Vec<(TpchTable, u64)>,
@@ -33,6 +33,8 @@ pub struct Setting {
     pub emulator: EmulatorOptions,
     /// URL of another target server than the shared one.
     pub target_server: Option<String>,
+    /// The database that holds the emulated account; a fresh one of the shared server if absent.
+    pub account: Option<TestDatabase>,
     /// Another broker's URL than a fresh virtual host of the shared one.
     pub broker: Option<String>,
 }
@@ -83,7 +85,11 @@ impl Stage {
             None => TestDatabase::create().await,
         };
         let client = target.connect().await?;
-        let emulator = Emulator::start(TestDatabase::create().await, &setting.emulator).await?;
+        let account = match setting.account {
+            Some(account) => account,
+            None => TestDatabase::create().await,
+        };
+        let emulator = Emulator::start(account, &setting.emulator).await?;
         let vhost = setting.broker.is_none().then(TestVhost::create);
         let broker = vhost.as_ref().map(TestVhost::url).or(setting.broker).context("no broker")?;
         let mut builder = ConfigBuilder::new(&emulator, "TPCH", "SF", &target).amqp(&broker);

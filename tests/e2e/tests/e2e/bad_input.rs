@@ -169,7 +169,7 @@ async fn stage() -> Result<Stage> {
 #[tokio::test]
 async fn a_target_host_that_does_not_answer_is_named() -> Result<()> {
     let stage = stage().await?;
-    run_refused(&stage, "/postgres/port", json!(thaw_harness::port::free()), &["127.0.0.1"]).await
+    run_refused(&stage, "/postgres/port", json!(thaw_harness::port::free()), &["postgres.host"]).await
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ fn setting() -> Setting {
     let entry = |source: &str, target: &str| {
         json!({
             "enabled": true, "source": source, "target": target, "chunking_columns": ["ID"],
-            "uniqueness_columns": ["ID"], "source_filter": "NAME <> 'canaryFilterValue'",
+            "uniqueness_columns": ["ID"], "source_filter": "NAME IS NULL OR NAME <> 'canaryFilterValue'",
         })
     };
     Setting {
@@ -80,9 +80,10 @@ async fn no_secret_and_no_value_is_in_any_log() -> Result<()> {
     fleet.planner("status", &["status", "--json"])?.run(PATIENCE).await?;
     drop(worker);
     let status = stage.status().await;
-    stage.client.batch_execute(&format!("drop owned by {role}")).await.ok();
+    stage.client.batch_execute(&format!("reassign owned by {role} to current_user")).await.ok();
     control.run(&["delete_user", &role])?;
 
+    ensure!(finished.code == 2, "exit code {}: {}\n{}", finished.code, finished.stdout, finished.stderr);
     let mut said = fleet.logs()?;
     said.push_str(&std::fs::read_to_string(report).unwrap_or_default());
     for column in ["error_text", "error_class"] {
