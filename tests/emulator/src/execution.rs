@@ -60,6 +60,7 @@ async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Resu
     let gzip_first_response = mood.gzip_first_response;
     let limits = limits(emulator, submission.parameters.chunk_megabytes);
     let mut output = emulator.engine.execute(request).await?;
+    statement.note_tables(std::mem::take(&mut output.tables));
     let rows_max = match submission.parameters.rows_per_resultset {
         0 => u64::MAX,
         most => most,

@@ -23,7 +23,6 @@ mod serve;
 mod spool;
 mod state;
 mod statements;
-mod tables_read;
 mod tpch;
 
 use std::process::ExitCode;

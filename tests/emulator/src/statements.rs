@@ -15,7 +15,6 @@ use uuid::Uuid;
 use crate::api::answers::Refusal;
 use crate::api::submit::Submission;
 use crate::result_set::ResultSet;
-use crate::tables_read::tables_read;
 
 /// Older statements leave the log, not the store.
 const LOG_CAPACITY: usize = 50_000;
@@ -43,6 +42,7 @@ pub(crate) struct Statement {
     pub(crate) cancel: CancellationToken,
     state: watch::Sender<State>,
     finished_ms: AtomicI64,
+    tables: Mutex<Option<Vec<String>>>,
     fetches: Mutex<BTreeMap<usize, u64>>,
     resubmitted: AtomicBool,
 }
@@ -84,7 +84,7 @@ pub(crate) struct LogEntry {
     rows: Option<u64>,
     partitions: Option<usize>,
     uncompressed_bytes: Option<u64>,
-    /// Tables its text reads; `null` when it is not understood.
+    /// Tables a SELECT reads, views resolved; `null` before that is known.
     tables: Option<Vec<String>>,
     /// Whether it read any.
     scanned: Option<bool>,
@@ -106,6 +106,7 @@ impl Statement {
             cancel: CancellationToken::new(),
             state: watch::Sender::new(State::Running),
             finished_ms: AtomicI64::new(i64::MIN),
+            tables: Mutex::default(),
             fetches: Mutex::default(),
             resubmitted: AtomicBool::new(false),
         }
@@ -148,6 +149,11 @@ impl Statement {
         self.state.send_replace(State::Failed(refusal));
     }
 
+    /// Notes the tables it reads.
+    pub(crate) fn note_tables(&self, tables: Vec<String>) {
+        *self.tables.lock().unwrap_or_else(PoisonError::into_inner) = Some(tables);
+    }
+
     /// Notes that a partition was fetched.
     pub(crate) fn note_fetch(&self, partition: usize) {
         *self.fetches.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default() += 1;
@@ -161,7 +167,7 @@ impl Statement {
             State::Gone => ("gone", None, None),
         };
         let finished_ms = self.finished_ms.load(Ordering::Relaxed);
-        let tables = tables_read(&self.submission.sql);
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let submission = &self.submission;
         LogEntry {
             handle: self.handle,

@@ -66,13 +66,13 @@ async fn select(
     let bound = binder.top_query(query)?;
     let tables = binder.tables();
     tracing::debug!(columns = bound.columns.len(), "running a query");
-    let rows = client.query_raw(&bound.sql, Vec::<i32>::new()).await?;
     let cells = bound.columns.iter().map(|column| Cell::of(column.sql_type)).collect();
+    let rows = RowStream::start(client, &bound.sql, cells).await?;
     Ok(QueryOutput {
         columns: bound.columns.into_iter().map(described).collect(),
         kind: StatementKind::Query,
         tables,
-        rows: RowStream::postgres(cells, rows, client),
+        rows,
     })
 }
 

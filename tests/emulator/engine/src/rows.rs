@@ -34,16 +34,32 @@ impl std::fmt::Debug for Source {
 
 struct Running {
     rows: Pin<Box<tokio_postgres::RowStream>>,
-    /// Kept out of the pool while rows are on their way; `None` once the stream has ended.
-    client: Option<Object>,
+    connection: Busy,
 }
 
-impl Drop for Running {
+/// A connection that has a query to answer. Dropped before the end it cancels the query and never returns to the
+/// pool: the cancellation could hit its next user's.
+struct Busy(Option<Object>);
+
+impl Busy {
+    async fn ask(&self, sql: &str) -> Result<tokio_postgres::RowStream, SqlError> {
+        match &self.0 {
+            Some(client) => Ok(client.query_raw(sql, Vec::<i32>::new()).await?),
+            None => Err(SqlError::internal("the connection has been given back")),
+        }
+    }
+
+    /// The query has ended, well or not: the connection may return to the pool.
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Busy {
     fn drop(&mut self) {
-        let (Some(client), Ok(runtime)) = (self.client.take(), tokio::runtime::Handle::try_current()) else {
+        let (Some(client), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        // Never back to the pool: the cancellation could hit its next user's query.
         let client = Object::take(client);
         runtime.spawn(async move {
             if let Err(error) = client.cancel_token().cancel_query(NoTls).await {
@@ -58,9 +74,20 @@ impl RowStream {
         Self { cells: Arc::from([]), source: Source::Memory(rows.into_iter()) }
     }
 
-    pub(crate) fn postgres(cells: Vec<Cell>, rows: tokio_postgres::RowStream, client: Object) -> Self {
-        let running = Running { rows: Box::pin(rows), client: Some(client) };
-        Self { cells: cells.into(), source: Source::Postgres(Box::new(running)) }
+    /// Starts `sql`. PostgreSQL answers only with the first 8 KB of rows or the end, so that a caller who gives up
+    /// most often does so here; dropping the future cancels the query, as dropping the stream does.
+    pub(crate) async fn start(client: Object, sql: &str, cells: Vec<Cell>) -> Result<Self, SqlError> {
+        let mut connection = Busy(Some(client));
+        match connection.ask(sql).await {
+            Ok(rows) => {
+                let running = Running { rows: Box::pin(rows), connection };
+                Ok(Self { cells: cells.into(), source: Source::Postgres(Box::new(running)) })
+            }
+            Err(error) => {
+                connection.release();
+                Err(error)
+            }
+        }
     }
 
     /// The next row; `None` at the end.
@@ -73,11 +100,11 @@ impl RowStream {
             Source::Postgres(running) => match running.rows.next().await {
                 Some(Ok(row)) => Ok(Some(Row(Values::Postgres(row, Arc::clone(&self.cells))))),
                 Some(Err(error)) => {
-                    running.client = None;
+                    running.connection.release();
                     Err(error.into())
                 }
                 None => {
-                    running.client = None;
+                    running.connection.release();
                     Ok(None)
                 }
             },

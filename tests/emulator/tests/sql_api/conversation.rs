@@ -278,7 +278,7 @@ async fn the_log_tells_who_asked_what_and_how_often_it_was_fetched() {
     );
     assert_eq!((&entry["state"], &entry["rows"]), (&json!("succeeded"), &json!(3)));
     assert_eq!(entry["fetches"], json!({"0": 2}));
-    assert_eq!((&entry["tables"], &entry["scanned"]), (&json!(["t"]), &json!(true)));
+    assert_eq!((&entry["tables"], &entry["scanned"]), (&json!(["SALES.PUBLIC.T"]), &json!(true)));
     served.admin(Method::DELETE, "/statements", None).await;
     assert_eq!(served.log().await.len(), 0);
     assert_eq!(client.get(&answer.handle()).await.status, StatusCode::OK, "the handle stays");
