@@ -19,6 +19,9 @@ pub(super) const ROOT_INDEX: &str = "select r.relname from pg_catalog.pg_class i
      join pg_catalog.pg_class r on r.oid = pg_catalog.pg_partition_root(i.oid) \
      where n.nspname = $1 and i.relname = $2 and i.relkind in ('i', 'I')";
 
+/// Ends the session that asks.
+pub(super) const END_SESSION: &str = "select pg_terminate_backend(pg_backend_pid())";
+
 /// COPY straight into the target. It takes the given values for identity columns of either kind.
 pub(super) fn copy_into_target(plan: &TablePlan) -> String {
     format!("copy {} ({}) from stdin (format binary)", target(plan), column_list(&plan.columns))

@@ -9,7 +9,7 @@ use futures_util::SinkExt as _;
 use thaw_postgres::PgError;
 use tokio_postgres::Transaction;
 
-use super::LoadError;
+use super::{LoadError, sql};
 use crate::encode::{EncodeError, Encoded, EncodedRows, Piece};
 
 /// The rows of one attempt, of which the first piece may have been looked at.
@@ -76,7 +76,7 @@ impl Stream {
 /// After a COPY that was refused, the driver would pair answers with the wrong statements: the session must end. The
 /// answer to this is of no interest, and may be another statement's.
 async fn give_up_connection(transaction: &Transaction<'_>) {
-    match transaction.batch_execute("select pg_terminate_backend(pg_backend_pid())").await {
+    match transaction.batch_execute(sql::END_SESSION).await {
         Ok(()) => {}
         Err(error) => tracing::debug!(error = %PgError::from(error), "ended the session of a refused copy"),
     }

@@ -3,12 +3,14 @@
 use crate::source::Source;
 use crate::tree::{Finding, Tree};
 
-/// Modules whose statements are put together from the names of a user's tables and indexes.
-const RENDERED: [&str; 4] = [
+/// Modules whose statements are put together from the names of a user's tables, indexes and sequences.
+const RENDERED: [&str; 6] = [
     "common/snowflake/src/chunk_query.rs",
     "common/status/src/indexes.rs",
     "common/status/src/start.rs",
     "common/postgres/src/startup.rs",
+    "worker/src/finalize/analyze.rs",
+    "worker/src/finalize/sequences.rs",
 ];
 
 /// Where statements may be written in Rust.
@@ -40,15 +42,18 @@ pub(super) fn is_statement(text: &str) -> bool {
     let Some(first) = words.first() else { return false };
     let follows = |keywords: &[&str]| words.iter().skip(1).any(|word| keywords.contains(&word.as_str()));
     let second = words.get(1).map_or("", String::as_str);
+    let long = words.len() > 2;
     match first.as_str() {
-        "select" => follows(&["from"]) || second.contains(['(', '$', '*']) || second == "1",
-        "insert" | "merge" => second == "into" && words.len() > 2,
-        "delete" => second == "from" && words.len() > 2,
+        // `select 1` is the probe of a connection.
+        "select" => (long && follows(&["from"])) || second.contains(['(', '$', '*']),
+        "insert" | "merge" => second == "into" && long,
+        "delete" => second == "from" && long,
         "update" => follows(&["set"]),
         "with" => follows(&["as"]) && follows(&["select", "(select", "update", "insert"]),
         "create" | "drop" | "alter" => {
-            ["table", "temp", "temporary", "index", "unique", "schema", "view", "or", "role"]
-                .contains(&second)
+            let temporary =
+                ["temp", "temporary"].contains(&second) && words.get(2).is_some_and(|word| word == "table");
+            temporary || ["table", "index", "unique", "schema", "view", "role"].contains(&second)
         }
         "truncate" | "lock" => second == "table",
         "copy" => follows(&["from", "to"]) && follows(&["stdin", "stdout"]),
