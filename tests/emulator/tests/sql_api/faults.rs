@@ -239,3 +239,25 @@ async fn a_cancellation_can_be_struck_too() {
     let removed: Value = served.admin(Method::DELETE, "/faults/1", None).await;
     assert_eq!(removed, json!({"removed": true}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_table_does_not_exist_for_its_role_and_a_replaced_one_has_no_past() {
+    let served = Served::calm().await;
+    served.orders(10).await;
+    let client = served.client();
+    let ask = async |sql: &str| {
+        let body = json!({"statement": sql, "database": "SALES", "schema": "PUBLIC", "role": "READER"});
+        client.submit_body(&body, "").await
+    };
+    let table = json!({"database": "SALES", "schema": "PUBLIC", "table": "ORDERS"});
+    let mut denial = table.clone();
+    denial["role"] = json!("READER");
+    served.admin(Method::POST, "/deny", Some(denial.clone())).await;
+    assert_eq!(ask("select count(*) from orders").await.code(), "002003");
+    served.admin(Method::DELETE, "/deny", Some(denial)).await;
+    let past = "select count(*) from orders at(offset => -60)";
+    assert_eq!(ask(past).await.json()["data"], json!([["10"]]));
+    served.admin(Method::POST, "/replace", Some(table)).await;
+    assert_eq!(ask(past).await.code(), "000707");
+    assert_eq!(ask("select count(*) from orders").await.json()["data"], json!([["10"]]));
+}
