@@ -34,11 +34,17 @@ pub fn target(entry: &TableEntry, schema: &PgIdent, table: &TargetTable) -> Vec<
         return findings;
     }
     if table.row_security_active {
-        let message = format!("row security is active on {name} for this role, so rows could be hidden; use a role with BYPASSRLS");
+        let message = format!(
+            "row security is active on {name} for this role, so rows could be hidden; use a role with BYPASSRLS"
+        );
         findings.push(fault(entry, "target", message));
     }
     if table.has_rules {
-        findings.push(fault(entry, "target", format!("{name} has rewrite rules, which COPY passes by; drop them")));
+        findings.push(fault(
+            entry,
+            "target",
+            format!("{name} has rewrite rules, which COPY passes by; drop them"),
+        ));
     }
     for (granted, right) in needed_rights(entry, table) {
         if !granted {

@@ -44,7 +44,9 @@ impl Exit {
         match state {
             RunState::Completed => Self::Completed,
             RunState::Running => Self::Interrupted,
-            RunState::Partial | RunState::Failed | RunState::Cancelled | RunState::Superseded => Self::Incomplete,
+            RunState::Partial | RunState::Failed | RunState::Cancelled | RunState::Superseded => {
+                Self::Incomplete
+            }
         }
     }
 

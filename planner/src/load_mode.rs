@@ -221,6 +221,8 @@ mod tests {
         assert_eq!(decide(&no_watermark, ""), Err(LoadRefusal::WouldDouble));
         let append = LoadFacts { append: true, ..no_watermark };
         assert!(!decide(&append, "").expect("decides").replaces_tail);
+        let append_with_watermark = LoadFacts { append: true, ..no_keys.clone() };
+        assert!(decide(&append_with_watermark, "").expect("decides").replaces_tail);
         let empty = LoadFacts { target_is_empty: true, ..no_keys };
         assert!(!decide(&empty, "").expect("decides").replaces_tail);
     }

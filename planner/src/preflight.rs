@@ -117,7 +117,11 @@ fn distinct_sources<'a>(selected: &[Selected<'a>]) -> Vec<&'a Source> {
     sources
 }
 
-async fn source_facts(session: &Session, config: &Config, source: &Source) -> Result<SourceFacts, SnowflakeError> {
+async fn source_facts(
+    session: &Session,
+    config: &Config,
+    source: &Source,
+) -> Result<SourceFacts, SnowflakeError> {
     let (server_time, retention) = tokio::try_join!(
         source::server_time(&session.snowflake, config, source),
         source::retention(&session.snowflake, config, source),

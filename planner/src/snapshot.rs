@@ -21,7 +21,8 @@ pub fn before(server_time: &str) -> Option<String> {
     let lag = i64::try_from(SNAPSHOT_LAG.as_millis()).ok()?;
     let at = seconds.checked_mul(1000)?.checked_add(millis)?.checked_sub(lag)?;
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000).ok()?;
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3] +0000");
+    let format =
+        format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3] +0000");
     moment.format(&format).ok()
 }
 

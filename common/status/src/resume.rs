@@ -23,6 +23,8 @@ pub struct LastTable {
     pub entry: String,
     /// Its bound; `None`: it read from the beginning.
     pub watermark_low: Option<String>,
+    /// Entries that were ever started on the target, this one included.
+    pub entry_count: i64,
 }
 
 /// Reads it; `None`: no run has ever touched this target.
@@ -41,6 +43,7 @@ pub async fn last_of_target(
             state: row::state(&row, "status")?,
             entry: row.try_get("entry")?,
             watermark_low: row.try_get("watermark_low")?,
+            entry_count: row.try_get("entry_count")?,
         })
     })
     .transpose()

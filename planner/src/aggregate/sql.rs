@@ -61,8 +61,7 @@ mod tests {
     fn totals_count_rows_null_watermarks_and_null_keys() {
         let keys = [SfIdent::exact("Patient Id")];
         let watermark = SfIdent::exact("UPDATED_AT");
-        let question =
-            Question { source_clause: "from t", key_columns: &keys, watermark: Some(&watermark) };
+        let question = Question { source_clause: "from t", key_columns: &keys, watermark: Some(&watermark) };
         assert_eq!(
             totals(question),
             "select count(*), count_if(\"UPDATED_AT\" is null), count_if(\"Patient Id\" is null)\nfrom t"

@@ -50,7 +50,8 @@ pub fn map(
     let columns = mapper.plan_columns(&pairs);
     mapper.check_unmatched(&pairs);
     if columns.is_empty() {
-        mapper.fault("", "source and target have no column in common; name them in column_mapping".to_owned());
+        mapper
+            .fault("", "source and target have no column in common; name them in column_mapping".to_owned());
     }
     let keys = mapper.keys(&columns);
     let watermark = mapper.watermark(&columns);
@@ -77,7 +78,8 @@ struct Mapper<'a> {
 
 impl<'a> Mapper<'a> {
     fn fault(&mut self, key: &str, message: String) {
-        let path = if key.is_empty() { self.entry.path.clone() } else { format!("{}.{key}", self.entry.path) };
+        let path =
+            if key.is_empty() { self.entry.path.clone() } else { format!("{}.{key}", self.entry.path) };
         self.faults.push(Finding { severity: Severity::Error, path, line: None, message });
     }
 
@@ -95,7 +97,8 @@ impl<'a> Mapper<'a> {
             } else if let Some(column) = found
                 && let Some(other) = pairs.insert(to.clone(), column)
             {
-                let message = format!("\"{}\" and \"{}\" are both mapped to \"{to}\"", other.name, column.name);
+                let message =
+                    format!("\"{}\" and \"{}\" are both mapped to \"{to}\"", other.name, column.name);
                 self.fault("column_mapping", message);
             }
         }
@@ -133,7 +136,9 @@ impl<'a> Mapper<'a> {
     fn plan_columns(&mut self, pairs: &BTreeMap<PgIdent, &SourceColumn>) -> Vec<PlannedColumn> {
         let mut planned = Vec::new();
         for column in self.source {
-            let Some((target, _)) = pairs.iter().find(|(_, source)| source.name == column.name) else { continue };
+            let Some((target, _)) = pairs.iter().find(|(_, source)| source.name == column.name) else {
+                continue;
+            };
             let Some(target) = self.target.columns.iter().find(|t| &t.name == target) else { continue };
             if target.generated {
                 self.leave_out(column.name.as_str(), "the target column is generated");
@@ -146,9 +151,11 @@ impl<'a> Mapper<'a> {
                     target: target.name.clone(),
                     target_type,
                     nullable: target.nullable,
-                    lossy: self.entry.lossy.iter().any(|name| {
-                        name == column.name.as_str() || name == target.name.as_str()
-                    }),
+                    lossy: self
+                        .entry
+                        .lossy
+                        .iter()
+                        .any(|name| name == column.name.as_str() || name == target.name.as_str()),
                 }),
                 Err(reason) => self.fault("", format!("column \"{}\": {reason}", target.name)),
             }
@@ -167,7 +174,11 @@ impl<'a> Mapper<'a> {
                 );
                 self.fault("", message);
             } else if !column.generated {
-                let reason = if fills_itself { "no source column: filled by its default" } else { "no source column: left NULL" };
+                let reason = if fills_itself {
+                    "no source column: filled by its default"
+                } else {
+                    "no source column: left NULL"
+                };
                 self.leave_out(column.name.as_str(), reason);
             }
         }
@@ -232,8 +243,9 @@ fn types_of(
     let Some(source_type) = column.source_type else {
         return Err(format!("type {} of the source cannot be read; cast it in a view", column.type_name));
     };
-    pair_is_loadable(source_type, target_type)
-        .map_err(|refusal| format!("{source_type} cannot be loaded into {}: {}", target.type_text, refusal.reason))?;
+    pair_is_loadable(source_type, target_type).map_err(|refusal| {
+        format!("{source_type} cannot be loaded into {}: {}", target.type_text, refusal.reason)
+    })?;
     if pair_needs_zone(source_type, target_type) && timezone != "UTC" {
         return Err(format!(
             "{source_type} into {} is converted in the entry's timezone, and only UTC is available; change the \

@@ -131,9 +131,7 @@ fn differing_watermarks_are_mapped_and_found() {
     let mut entry = entry();
     entry.source_watermark = Some(SfIdent::exact("Updated Timestamp"));
     entry.target_watermark = Some(PgIdent::exact("Updated Datatimestamp"));
-    entry
-        .column_mapping
-        .insert(SfIdent::exact("Updated Timestamp"), PgIdent::exact("Updated Datatimestamp"));
+    entry.column_mapping.insert(SfIdent::exact("Updated Timestamp"), PgIdent::exact("Updated Datatimestamp"));
     let target = target(vec![column("id"), column("Updated Datatimestamp")]);
     let mapped = map(&entry, &source(&["ID", "Updated Timestamp"]), &target).expect("maps");
     assert_eq!(mapped.watermark.expect("a watermark").target.as_str(), "Updated Datatimestamp");

@@ -12,6 +12,7 @@ use thaw_snowflake::SnowflakeError;
 use thaw_status::{Holder, StoreError};
 use thaw_telemetry::{Metrics, MetricsError};
 use thaw_worker::{Shutdown, WorkerError, shutdown, start};
+use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
 use crate::output;
@@ -20,7 +21,7 @@ use crate::run::attach::{self, Attached};
 use crate::run::local::LocalWorker;
 use crate::run::planning::{self, PlanningError};
 use crate::run::reserve::{self, Reserved, ReservedRun};
-use crate::run::wait::{self, Redispatching};
+use crate::run::wait::{self, End, Holding, Redispatching};
 use crate::run::{dry_run, report};
 use crate::select;
 use crate::session::Session;
@@ -117,30 +118,55 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     }
     let process = Process { options, config, session: &session, shutdown: Shutdown::default() };
     shutdown::on_signals(&process.shutdown).map_err(RunError::Signals)?;
+    let mut ready = preflight.ready;
     for _ in 0..ATTACH_ATTEMPTS {
-        let run = match reserve::reserve(&session, config, preflight.ready.clone()).await? {
-            Reserved::Run(run) => run,
+        match reserve::reserve(&session, config, ready.clone()).await? {
+            Reserved::Run(run) => {
+                tracing::info!(run_id = %run.id, "run {}", run.id);
+                thaw_faults::reach("after_reserve");
+                return process.carry_out(&run, broker.as_ref()).await;
+            }
             Reserved::Held { database, holder } => match attach::attach(&session, &holder).await? {
                 Attached::Alive => return Ok(held(&database, &holder)),
                 Attached::Superseded => {
                     tracing::warn!(run_id = %holder.run, "an earlier run that was never planned to its end is superseded");
-                    continue;
                 }
-                Attached::Following(run) => {
-                    output::complaint(format!("run {} has lost its planner; following it to its end", run.id));
-                    run
+                Attached::Following(earlier) => {
+                    output::complaint(format!(
+                        "run {} has lost its planner; following it to its end first",
+                        earlier.id
+                    ));
+                    if process.carry_out(&earlier, broker.as_ref()).await? == Exit::Interrupted {
+                        return Ok(Exit::Interrupted);
+                    }
                 }
             },
-        };
-        tracing::info!(run_id = %run.id, "run {}", run.id);
-        thaw_faults::reach("after_reserve");
-        return match broker {
-            Some(queue) => process.follow(&run, &queue.publisher()).await,
-            None => process.follow_locally(&run).await,
-        };
+        }
+        // Time has passed: the source's clock and the target's columns are looked at again.
+        let again = preflight::preflight(&session, config, &selected).await;
+        if again.has_errors() {
+            return Ok(refuse(&again.findings));
+        }
+        ready = again.ready;
     }
-    output::complaint("another planner keeps taking the tables; nothing was written");
+    output::complaint("other planners keep taking the tables; nothing was written");
     Ok(Exit::Held)
+}
+
+/// How following a run ended.
+enum Followed {
+    /// To be reported.
+    Ended(End),
+    /// Said already.
+    Left(Exit),
+}
+
+/// How planning ended.
+#[derive(PartialEq, Eq)]
+enum Planning {
+    Done,
+    /// By a signal, or for want of a worker. Tables without a plan make the next planner supersede the run.
+    Stopped,
 }
 
 /// What following a run needs.
@@ -152,39 +178,92 @@ struct Process<'a> {
 }
 
 impl Process<'_> {
-    async fn follow(&self, run: &ReservedRun<'_>, publisher: &impl Publisher) -> Result<Exit, RunError> {
-        self.plan_and_publish(run, publisher).await?;
+    /// Plans the run's tables, follows the run to its end, and reports. A run that was taken over has its plans.
+    async fn carry_out(&self, run: &ReservedRun<'_>, broker: Option<&RabbitQueue>) -> Result<Exit, RunError> {
+        let _holding = Holding::start(self.session, run);
+        let end = match broker {
+            Some(queue) => self.follow(run, &queue.publisher()).await,
+            None => self.follow_locally(run).await,
+        };
+        let end = match end {
+            Ok(Followed::Ended(end)) => end,
+            Ok(Followed::Left(exit)) => return Ok(exit),
+            Err(error) => {
+                // Nobody waits for this planner's lease to run out before the next one may go on.
+                if let Err(error) = wait::release(self.session, run).await {
+                    tracing::debug!(error = %error, "planner's hold is not given back");
+                }
+                return Err(error);
+            }
+        };
+        Ok(report::finish(self.session, run, self.options.report_json.as_deref(), end).await?)
+    }
+
+    async fn follow(&self, run: &ReservedRun<'_>, publisher: &impl Publisher) -> Result<Followed, RunError> {
+        let stop = &self.shutdown.stop;
+        if self.plan_unless(stop, run, publisher).await? == Planning::Stopped {
+            return Ok(Followed::Ended(End::Interrupted));
+        }
         if self.options.detach {
             wait::release(self.session, run).await?;
             output::result(format!("run {} is published", run.id));
-            return Ok(Exit::Completed);
+            return Ok(Followed::Left(Exit::Completed));
         }
         let metrics = Arc::new(Metrics::new()?);
         let often = (&metrics, self.config.worker.redispatch);
         let _redispatching = Redispatching::start(self.session, run, publisher, often);
-        let end = wait::until_ended(self.session, run, &self.shutdown).await?;
-        Ok(report::finish(self.session, run, self.options.report_json.as_deref(), end).await?)
+        Ok(Followed::Ended(wait::until_ended(self.session, run, stop).await?))
     }
 
     /// The worker's code in this process; it redispatches as every worker does.
-    async fn follow_locally(&self, run: &ReservedRun<'_>) -> Result<Exit, RunError> {
+    async fn follow_locally(&self, run: &ReservedRun<'_>) -> Result<Followed, RunError> {
         let worker = LocalWorker::new(self.config);
         let publisher = worker.publisher();
-        let drain = Shutdown { stop: self.shutdown.stop.child_token(), interrupt: self.shutdown.interrupt.clone() };
-        let followed = async {
-            let end = match self.plan_and_publish(run, &publisher).await {
-                Ok(()) => wait::until_ended(self.session, run, &self.shutdown).await.map_err(RunError::from),
-                Err(error) => Err(error.into()),
+        let drain =
+            Shutdown { stop: self.shutdown.stop.child_token(), interrupt: self.shutdown.interrupt.clone() };
+        // A worker that gives up leaves nobody to wait for.
+        let worker_gone = self.shutdown.stop.child_token();
+        let working = async {
+            let worked = worker.run(self.config, drain.clone()).await;
+            worker_gone.cancel();
+            worked
+        };
+        let following = async {
+            let end = match self.plan_unless(&worker_gone, run, &publisher).await {
+                Ok(Planning::Done) => {
+                    wait::until_ended(self.session, run, &worker_gone).await.map_err(RunError::from)
+                }
+                Ok(Planning::Stopped) => Ok(End::Interrupted),
+                Err(error) => Err(error),
             };
             drain.stop.cancel();
             end
         };
-        let (worked, end) = tokio::join!(worker.run(self.config, drain.clone()), followed);
-        worked?;
-        Ok(report::finish(self.session, run, self.options.report_json.as_deref(), end?).await?)
+        let (worked, end) = tokio::join!(working, following);
+        if worked? == thaw_worker::Exit::HaltGraceOver {
+            wait::release(self.session, run).await?;
+            output::complaint("the worker could not work for longer than halt_grace_seconds and gave up");
+            return Ok(Followed::Left(Exit::Incomplete));
+        }
+        Ok(Followed::Ended(end?))
     }
 
-    /// Plans every table and hands each on as soon as its plan is stored. A run that was taken over has its plans.
+    async fn plan_unless(
+        &self,
+        stop: &CancellationToken,
+        run: &ReservedRun<'_>,
+        publisher: &impl Publisher,
+    ) -> Result<Planning, RunError> {
+        tokio::select! {
+            () = stop.cancelled() => {
+                wait::release(self.session, run).await?;
+                Ok(Planning::Stopped)
+            }
+            planned = self.plan_and_publish(run, publisher) => Ok(planned.map(|()| Planning::Done)?),
+        }
+    }
+
+    /// Plans every table and hands each on as soon as its plan is stored.
     async fn plan_and_publish(
         &self,
         run: &ReservedRun<'_>,
@@ -252,4 +331,3 @@ fn held(database: &str, holder: &Holder) -> Exit {
     ));
     Exit::Held
 }
-

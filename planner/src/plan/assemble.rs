@@ -2,9 +2,7 @@
 
 use thaw_config::{Source, TableEntry};
 use thaw_model::TablePlan;
-use thaw_model::plan::{
-    Decision, LoadMode, ReplaceTail, SourcePlan, StartPlan, TargetPlan, WatermarkBound,
-};
+use thaw_model::plan::{Decision, LoadMode, ReplaceTail, SourcePlan, StartPlan, TargetPlan, WatermarkBound};
 use thaw_postgres::catalog::TargetTable;
 
 use crate::check;
@@ -17,7 +15,9 @@ use crate::load_mode::{self, LoadDecision, LoadFacts, LoadRefusal};
 pub enum Trust {
     Full,
     /// The reason why everything is read instead.
-    None { reason: String },
+    None {
+        reason: String,
+    },
 }
 
 /// The facts of one table.
@@ -130,7 +130,11 @@ fn load_decision(facts: Facts<'_>) -> Result<LoadDecision, LoadRefusal> {
 fn bound(facts: Facts<'_>) -> (Option<String>, String) {
     let none = |reason: &str| (None, reason.to_owned());
     let Some(watermark) = &facts.mapped.watermark else {
-        return none(if facts.entry.truncate_onstart { "truncate_onstart is set" } else { "no watermark is named" });
+        return none(if facts.entry.truncate_onstart {
+            "truncate_onstart is set"
+        } else {
+            "no watermark is named"
+        });
     };
     match (&facts.rows.watermark, facts.trust) {
         _ if facts.rows.is_empty => none("the target is empty"),
@@ -138,7 +142,8 @@ fn bound(facts: Facts<'_>) -> (Option<String>, String) {
         (_, Trust::None { reason }) => none(reason),
         (None, Trust::Full) => none("the target has no watermark"),
         (Some(greatest), Trust::Full) => {
-            let reason = format!("the target holds rows; \"{}\" at or above its greatest is read", watermark.source);
+            let reason =
+                format!("the target holds rows; \"{}\" at or above its greatest is read", watermark.source);
             (Some(greatest.clone()), reason)
         }
     }
@@ -156,8 +161,13 @@ fn replace_tail(
     if facts.entry.source_filter.is_some() {
         return Err(Refusal::TailUnderFilter);
     }
-    let Some((Watermark { target, target_type, .. }, bound)) = facts.mapped.watermark.as_ref().zip(bound) else {
+    let Some((Watermark { target, target_type, .. }, bound)) = facts.mapped.watermark.as_ref().zip(bound)
+    else {
         return Err(Refusal::TailWithoutBound { reason: reason.to_owned() });
     };
-    Ok(Some(ReplaceTail { column: target.clone(), bound: bound.to_owned(), pg_type: target_type.to_string() }))
+    Ok(Some(ReplaceTail {
+        column: target.clone(),
+        bound: bound.to_owned(),
+        pg_type: target_type.to_string(),
+    }))
 }

@@ -36,7 +36,9 @@ pub enum PlanError {
     Aggregate(#[from] AggregateError),
     #[error("the source's filter or bound cannot be rendered")]
     Render(#[from] thaw_snowflake::ChunkQueryError),
-    #[error("{rows} rows have NULL in key column \"{column}\", which ON CONFLICT never matches; fix them at the source, filter them, or make the index NULLS NOT DISTINCT")]
+    #[error(
+        "{rows} rows have NULL in key column \"{column}\", which ON CONFLICT never matches; fix them at the source, filter them, or make the index NULLS NOT DISTINCT"
+    )]
     NullKeys { column: SfIdent, rows: u64 },
     #[error("strategy {strategy} is not available in this release; use auto, single_chunk or numeric_range")]
     Strategy { strategy: &'static str },
@@ -51,7 +53,9 @@ impl PlanError {
     #[must_use]
     pub fn class(&self) -> String {
         match self {
-            Self::Refused(_) | Self::NullKeys { .. } | Self::Strategy { .. } | Self::NotNumeric => "plan".to_owned(),
+            Self::Refused(_) | Self::NullKeys { .. } | Self::Strategy { .. } | Self::NotNumeric => {
+                "plan".to_owned()
+            }
             Self::Aggregate(AggregateError::Source(error)) => error.class(),
             Self::Aggregate(AggregateError::Malformed { .. }) | Self::Clock => "source_answer".to_owned(),
             Self::Render(error) => error.class(),
@@ -214,6 +218,10 @@ fn finish(facts: Facts<'_>, plan: &mut TablePlan, counts: &TableCounts) {
         decide("null watermarks", "read", reason);
     }
     if plan.load.mode == LoadMode::Copy && plan.load.arbiter.is_none() && !facts.entry.truncate_onstart {
-        decide("duplicates", "not detected", "the target has no unique index that could prove them".to_owned());
+        decide(
+            "duplicates",
+            "not detected",
+            "the target has no unique index that could prove them".to_owned(),
+        );
     }
 }

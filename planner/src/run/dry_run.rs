@@ -26,7 +26,7 @@ pub async fn print(
     let mut exit = Exit::Completed;
     let mut documents = Vec::new();
     for table in ready {
-        let trust = trust(session, config, table, ready).await?;
+        let trust = trust(session, config, table).await?;
         match planning::plan(session, config, table, &trust).await {
             Ok(planned) if as_json => documents.push(document(table, &planned)),
             Ok(planned) => describe(table, &planned),
@@ -39,7 +39,12 @@ pub async fn print(
                         "error": { "class": report.class, "text": report.text },
                     }));
                 } else {
-                    output::result(format!("{} -> {}: cannot be planned: {}", name(table), target(table), report.text));
+                    output::result(format!(
+                        "{} -> {}: cannot be planned: {}",
+                        name(table),
+                        target(table),
+                        report.text
+                    ));
                 }
             }
             Err(Failure::Store(error)) => return Err(error),
@@ -52,13 +57,8 @@ pub async fn print(
 }
 
 /// As the run would decide. Status tables that do not exist yet know of no gap.
-async fn trust(
-    session: &Session,
-    config: &Config,
-    table: &Ready<'_>,
-    all: &[Ready<'_>],
-) -> Result<planning::Trust, StoreError> {
-    if let Some(shared) = planning::shared_target(table, all) {
+async fn trust(session: &Session, config: &Config, table: &Ready<'_>) -> Result<planning::Trust, StoreError> {
+    if let Some(shared) = planning::shared_target(config, table) {
         return Ok(shared);
     }
     let client = session.pools.pool(&table.selected.source.target_database)?.get().await?;
@@ -93,7 +93,10 @@ fn describe(table: &Ready<'_>, planned: &Planned) {
     }
     let chunks = match sizes(planned) {
         Some((smallest, median, largest)) => {
-            format!("{} (rows: smallest {smallest}, median {median}, largest {largest})", planned.chunks.len())
+            format!(
+                "{} (rows: smallest {smallest}, median {median}, largest {largest})",
+                planned.chunks.len()
+            )
         }
         None => "none, the table is up to date".to_owned(),
     };

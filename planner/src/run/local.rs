@@ -2,7 +2,7 @@
 
 use thaw_config::Config;
 use thaw_queue::in_process::InProcessQueue;
-use thaw_worker::{Queue, Shutdown, WorkerError, WorkerOptions, run_worker};
+use thaw_worker::{Exit, Queue, Shutdown, WorkerError, WorkerOptions, run_worker};
 
 /// A queue, and the worker that takes from it until `shutdown`.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl LocalWorker {
     ///
     /// # Errors
     /// What keeps a worker from beginning.
-    pub async fn run(&self, config: &Config, shutdown: Shutdown) -> Result<(), WorkerError> {
+    pub async fn run(&self, config: &Config, shutdown: Shutdown) -> Result<Exit, WorkerError> {
         let consumer = self.queue.consumer(self.options.slots);
         let ends = Queue { publisher: self.queue.publisher(), consumer };
-        run_worker(config, &self.options, ends, shutdown).await.map(drop)
+        run_worker(config, &self.options, ends, shutdown).await
     }
 }

@@ -4,8 +4,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::Config;
 use thaw_model::{ErrorReport, TableId, TableState};
-use tokio_postgres::Client;
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
+use tokio_postgres::Client;
 
 use crate::introspect::target;
 pub use crate::plan::assemble::Trust;
@@ -80,7 +80,8 @@ async fn plan_and_store(
     let trust = trust(session, table).await?;
     let planned = plan(session, config, ready, &trust).await;
     let database = &ready.selected.source.target_database;
-    let mut client = session.pools.pool(database).map_err(StoreError::from)?.get().await.map_err(StoreError::from)?;
+    let mut client =
+        session.pools.pool(database).map_err(StoreError::from)?.get().await.map_err(StoreError::from)?;
     match planned {
         Ok(planned) => {
             log_decisions(ready, &planned);
@@ -111,12 +112,22 @@ pub enum Failure {
 ///
 /// # Errors
 /// The table's own refusal, or the target database's.
-pub async fn plan(session: &Session, config: &Config, ready: &Ready<'_>, trust: &Trust) -> Result<Planned, Failure> {
+pub async fn plan(
+    session: &Session,
+    config: &Config,
+    ready: &Ready<'_>,
+    trust: &Trust,
+) -> Result<Planned, Failure> {
     let selected = ready.selected;
     let store = |error: thaw_postgres::PgError| Failure::Store(error.into());
     let rows = {
-        let client =
-            session.pools.pool(&selected.source.target_database).map_err(store)?.get().await.map_err(store)?;
+        let client = session
+            .pools
+            .pool(&selected.source.target_database)
+            .map_err(store)?
+            .get()
+            .await
+            .map_err(store)?;
         let watermark = ready.mapped.watermark.as_ref().map(|w| (&w.target, &w.target_type));
         target::rows(&client, &selected.source.target_schema, &selected.entry.target, watermark)
             .await
@@ -160,11 +171,15 @@ fn shared() -> Trust {
     Trust::None { reason: reason.to_owned() }
 }
 
-/// [`shared`] where another of the tables loads the same target.
+/// [`shared`] where another enabled entry of the configuration loads the same target, selected or not.
 #[must_use]
-pub fn shared_target(table: &Ready<'_>, all: &[Ready<'_>]) -> Option<Trust> {
-    let sharing = all.iter().filter(|other| table.selected.shares_target_with(&other.selected)).count();
-    (sharing > 1).then(shared)
+pub fn shared_target(config: &Config, table: &Ready<'_>) -> Option<Trust> {
+    let enabled = config.sources.iter().filter(|source| source.enabled);
+    let entries = enabled.flat_map(|source| {
+        let entries = source.tables.iter().filter(|entry| entry.enabled);
+        entries.map(move |entry| Selected { source, entry })
+    });
+    (entries.filter(|other| table.selected.shares_target_with(other)).count() > 1).then(shared)
 }
 
 /// [`trust`] for a target that no other entry loads.
@@ -178,11 +193,15 @@ pub async fn trust_of_target(
 ) -> Result<Trust, StoreError> {
     let (schema, table) = (&selected.source.target_schema, &selected.entry.target);
     let reason = match thaw_status::last_of_target(client, schema, table).await? {
-        Some(last) if last.entry != entry => {
-            "the last run on this target loaded another entry into it".to_owned()
+        Some(last) if last.entry != entry || last.entry_count > 1 => {
+            "another entry has loaded this target, so its greatest watermark may not be this entry's"
+                .to_owned()
         }
         Some(last) if last.state != TableState::Completed => {
-            format!("the last run on this target ({}) is {}, so rows may be missing below", last.run, last.state)
+            format!(
+                "the last run on this target ({}) is {}, so rows may be missing below",
+                last.run, last.state
+            )
         }
         Some(_) => return Ok(Trust::Full),
         None if thaw_status::legacy_unfinished(client, schema, table).await? => {

@@ -28,7 +28,9 @@ impl Progress {
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} rows {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} rows {msg}")
+            {
                 bar.set_style(style);
             }
             bar

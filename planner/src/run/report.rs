@@ -24,7 +24,10 @@ pub async fn finish(
 ) -> Result<Exit, StoreError> {
     let state = match end {
         End::Interrupted => {
-            output::complaint(format!("interrupted; run {} goes on without this planner", run.id));
+            output::complaint(format!(
+                "interrupted; run {} is not over: workers go on with it, and the next `planner run` follows it",
+                run.id
+            ));
             return Ok(Exit::Interrupted);
         }
         End::Ended(state) => state,
@@ -50,7 +53,8 @@ pub async fn finish(
 
 fn describe(database: &str, table: &TableProgress) {
     let counts = &table.accounting;
-    let seconds = table.elapsed.map_or_else(String::new, |elapsed| format!(", {:.1} s", elapsed.as_secs_f64()));
+    let seconds =
+        table.elapsed.map_or_else(String::new, |elapsed| format!(", {:.1} s", elapsed.as_secs_f64()));
     output::result(format!(
         "[{}] {} -> {database}.{}: {} ({}): read {}, inserted {}, updated {}, kept {}, deduplicated {}, quarantined \
          {}{seconds}",

@@ -39,7 +39,7 @@ pub struct ReservedEntry<'a> {
     pub id: TableId,
     pub entry: String,
     pub ready: Ready<'a>,
-    /// Another entry of this run loads the same target.
+    /// Another entry of the configuration loads the same target.
     pub shares_target: bool,
 }
 
@@ -48,7 +48,10 @@ pub struct ReservedEntry<'a> {
 pub enum Reserved<'a> {
     Run(ReservedRun<'a>),
     /// A target is held by another run; what had been written is cancelled again.
-    Held { database: String, holder: Box<Holder> },
+    Held {
+        database: String,
+        holder: Box<Holder>,
+    },
 }
 
 /// Reserves the run. A refusal in one database cancels it in those before.
@@ -66,7 +69,9 @@ pub async fn reserve<'a>(
         let new_tables: Vec<NewTable> = ready.iter().map(|ready| new_table(config, ready)).collect();
         let new_run = NewRun {
             id,
-            config_hash: thaw_config::combined_hash(new_tables.iter().map(|table| table.config_hash.as_str())),
+            config_hash: thaw_config::combined_hash(
+                new_tables.iter().map(|table| table.config_hash.as_str()),
+            ),
             planner: session.planner.clone(),
             planner_lease: PLANNER_LEASE,
             settings: connections::fleet_settings(config),
@@ -82,7 +87,7 @@ pub async fn reserve<'a>(
                     .map(|((reserved, new_table), table)| ReservedEntry {
                         id: reserved.id,
                         entry: new_table.entry,
-                        shares_target: shared_target(table, &ready).is_some(),
+                        shares_target: shared_target(config, table).is_some(),
                         ready: table.clone(),
                     })
                     .collect();

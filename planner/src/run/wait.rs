@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thaw_model::{RunId, RunState};
+use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
-use thaw_status::StoreError;
+use thaw_status::{PlannerClaim, StoreError};
 use thaw_telemetry::Metrics;
-use thaw_worker::Shutdown;
 use thaw_worker::redispatch::Redispatch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::run::progress::Progress;
@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub enum End {
     /// Every database's run is final; this is the worst state.
     Ended(RunState),
-    /// SIGINT or SIGTERM; the run goes on without this planner.
+    /// Told to stop; the run goes on without this planner.
     Interrupted,
 }
 
@@ -97,6 +97,40 @@ impl Drop for Redispatching {
     }
 }
 
+/// Renews the planner's lease in every database of the run, planning and waiting included, until it is dropped.
+#[derive(Debug)]
+pub struct Holding {
+    _task: JoinSet<()>,
+}
+
+impl Holding {
+    /// Starts.
+    #[must_use]
+    pub fn start(session: &Session, run: &ReservedRun<'_>) -> Self {
+        let mut task = JoinSet::new();
+        let pools = session.pools.clone();
+        let claims: Vec<(String, PlannerClaim)> =
+            run.databases.iter().map(|database| (database.name.clone(), database.planner.clone())).collect();
+        task.spawn(async move {
+            loop {
+                tokio::time::sleep(PLANNER_LEASE / 4).await;
+                for (database, planner) in &claims {
+                    if let Err(error) = renew(&pools, database, planner).await {
+                        tracing::warn!(database, error = %error, "planner lease is not renewed");
+                    }
+                }
+            }
+        });
+        Self { _task: task }
+    }
+}
+
+async fn renew(pools: &PoolSet, database: &str, planner: &PlannerClaim) -> Result<(), StoreError> {
+    let client = pools.pool(database)?.get().await?;
+    // False: the run has ended here, or another planner has it; whatever is written next says which.
+    thaw_status::renew_planner(&client, planner, PLANNER_LEASE).await.map(drop)
+}
+
 /// Waits. A database that cannot be asked for a while is asked again: the run does not depend on this process.
 ///
 /// # Errors
@@ -104,26 +138,19 @@ impl Drop for Redispatching {
 pub async fn until_ended(
     session: &Session,
     run: &ReservedRun<'_>,
-    shutdown: &Shutdown,
+    stop: &CancellationToken,
 ) -> Result<End, StoreError> {
     let mut progress = Progress::new();
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed = Instant::now();
     loop {
         tokio::select! {
-            () = shutdown.stop.cancelled() => {
+            () = stop.cancelled() => {
                 progress.finish();
                 release(session, run).await?;
                 return Ok(End::Interrupted);
             }
             _ = look.tick() => {}
-        }
-        if renewed.elapsed() > PLANNER_LEASE / 4 {
-            match renew(session, run).await {
-                Ok(()) => renewed = Instant::now(),
-                Err(error) => tracing::warn!(error = %error, "planner lease is not renewed"),
-            }
         }
         match worst_state(session, run).await {
             Ok(Some(state)) => {
@@ -135,14 +162,6 @@ pub async fn until_ended(
         }
         progress.show(session, run).await;
     }
-}
-
-async fn renew(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
-    for database in &run.databases {
-        let client = session.pools.pool(&database.name)?.get().await?;
-        thaw_status::renew_planner(&client, &database.planner, PLANNER_LEASE).await?;
-    }
-    Ok(())
 }
 
 /// The worst state when the run is final in every database; `None` while one goes on.

@@ -32,7 +32,9 @@ pub enum TimeTravel {
     /// Not a table of the schema: a view, whose base tables decide. Tried, and done without where refused.
     Unknown,
     /// The reason, for the plan.
-    None { reason: String },
+    None {
+        reason: String,
+    },
 }
 
 /// A statement in the session of a source: its database, schema, role, warehouse and time zone.
@@ -100,7 +102,8 @@ pub async fn server_time(
 }
 
 fn read_retention(listed: &Table) -> HashMap<SfIdent, TimeTravel> {
-    let position = |name: &str| listed.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+    let position =
+        |name: &str| listed.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let (Some(name), Some(days)) = (position("name"), position("retention_time")) else {
         return HashMap::new();
     };

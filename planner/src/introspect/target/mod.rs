@@ -4,8 +4,8 @@ mod sql;
 
 use thaw_model::plan::Arbiter;
 use thaw_model::{PgIdent, TargetType};
-use thaw_postgres::catalog::{self, TargetTable};
 use thaw_postgres::PgError;
+use thaw_postgres::catalog::{self, TargetTable};
 use tokio_postgres::Client;
 
 /// What the target holds, read after the run holds the table, so that no other run changes it.
