@@ -2,8 +2,8 @@
 //!
 //! Pure: facts in, plan out. The rules are printed in docs/guarantees.md.
 
+use thaw_model::PgIdent;
 use thaw_model::plan::{Arbiter, Decision, LoadMode, LoadPlan, OnDuplicate};
-use thaw_model::{PgIdent, TableState};
 
 /// What the rules look at.
 #[derive(Debug, Clone)]
@@ -128,8 +128,7 @@ fn without_keys(
         "no uniqueness_columns"
     };
     let mut decision = decided(load, reason);
-    decision.replaces_tail =
-        tail_can_be_replaced && !facts.target_is_empty && !skips_duplicates && !facts.append;
+    decision.replaces_tail = tail_can_be_replaced && !facts.target_is_empty && !skips_duplicates;
     Ok(decision)
 }
 
@@ -141,13 +140,6 @@ pub const fn mode_name(mode: LoadMode) -> &'static str {
         LoadMode::Upsert => "upsert",
         LoadMode::InsertOnly => "insert_only",
     }
-}
-
-/// Whether a watermark bound taken from the target can be trusted after a table of an earlier run ended this way.
-/// A table that failed in part may have left a gap below MAX(target).
-#[must_use]
-pub const fn leaves_no_gap(state: TableState) -> bool {
-    matches!(state, TableState::Completed)
 }
 
 #[cfg(test)]

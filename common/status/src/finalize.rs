@@ -20,6 +20,7 @@ const HEARTBEAT: &str = include_str!("sql/extend_finalize_lease_if_fence_mine.sq
 const FINISH: &str = include_str!("sql/finish_finalize_if_fence_mine.sql");
 const LOCK_RUN: &str = include_str!("sql/lock_run_if_endable.sql");
 const END_RUN: &str = include_str!("sql/end_run_if_all_tables_final.sql");
+const MARK_PLANNED: &str = include_str!("sql/mark_run_planned_if_planner_gone.sql");
 const LIST_ENDABLE: &str = include_str!("sql/list_endable_runs.sql");
 
 /// A table this worker finalizes, until the lease is over.
@@ -32,7 +33,7 @@ pub struct FinalizeClaim {
     pub plan_version: i32,
     /// Rows the source said the execution has.
     pub expected_rows: Option<i64>,
-    /// [`crate::indexes::restore_indexes`] before the end: a table without its indexes cannot be `completed`.
+    /// [`crate::indexes::restore_indexes_of_target`] before the end, in any case: a table without its indexes cannot be `completed`.
     pub indexes_dropped: bool,
     pub settings: FleetSettings,
 }
@@ -177,11 +178,13 @@ pub async fn end_run(client: &mut Client, run: RunId) -> Result<Option<RunState>
     row.map(|row| row::state(&row, "status")).transpose()
 }
 
-/// Ends the runs that nobody ended; part of every redispatch tick.
+/// Ends the runs that nobody ended; part of every redispatch tick. A run whose planner died between its last plan and
+/// the word that all are there is planned by that.
 ///
 /// # Errors
 /// What PostgreSQL says.
 pub async fn end_finished_runs(client: &mut Client) -> Result<Vec<(RunId, RunState)>, StoreError> {
+    client.execute(MARK_PLANNED, &[]).await?;
     let mut ended = Vec::new();
     for row in client.query(LIST_ENDABLE, &[]).await? {
         let run = row::run_id(&row)?;

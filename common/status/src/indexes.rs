@@ -16,6 +16,7 @@ const LIST_DROPPABLE: &str = include_str!("sql/list_droppable_indexes.sql");
 const SAVE: &str = include_str!("sql/save_indexes_if_none_saved.sql");
 const READ_SAVED: &str = include_str!("sql/read_saved_indexes.sql");
 const CLEAR_SAVED: &str = include_str!("sql/clear_saved_indexes.sql");
+const LIST_OF_TARGET: &str = include_str!("sql/list_saved_indexes_of_target.sql");
 const LIST_LEFT_BEHIND: &str = include_str!("sql/list_tables_with_saved_indexes.sql");
 const INDEX_EXISTS: &str = include_str!("sql/index_exists.sql");
 
@@ -120,7 +121,21 @@ async fn build(
     Ok(true)
 }
 
-/// Tables of dead, cancelled or failed runs whose targets still lack indexes: [`restore_indexes`] each.
+/// What a finalizer does: builds the saved indexes of its table, and those that earlier runs on the same target left
+/// behind when they were superseded, cancelled or failed. Returns how many were built.
+///
+/// # Errors
+/// What PostgreSQL says; what was built stays, and the next call goes on behind it.
+pub async fn restore_indexes_of_target(client: &mut Client, table: TableId) -> Result<usize, StoreError> {
+    let mut built = 0;
+    for row in client.query(LIST_OF_TARGET, &[&table.0]).await? {
+        built += restore_indexes(client, row::table_id(&row)?).await?;
+    }
+    Ok(built)
+}
+
+/// Tables of dead, cancelled or failed runs whose targets still lack indexes, and which nobody loads now:
+/// [`restore_indexes`] each. Part of redispatch; a run that loads such a target restores them itself.
 ///
 /// # Errors
 /// What PostgreSQL says.

@@ -25,6 +25,8 @@ pub struct LastTable {
     pub watermark_low: Option<String>,
     /// Entries that were ever started on the target, this one included.
     pub entry_count: i64,
+    /// All its chunks read one moment; else what changed while it read may lie below the greatest value it loaded.
+    pub had_snapshot: bool,
 }
 
 /// Reads it; `None`: no run has ever touched this target.
@@ -44,6 +46,7 @@ pub async fn last_of_target(
             entry: row.try_get("entry")?,
             watermark_low: row.try_get("watermark_low")?,
             entry_count: row.try_get("entry_count")?,
+            had_snapshot: row.try_get("had_snapshot")?,
         })
     })
     .transpose()

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use thaw_config::{Finding, Severity, TableEntry};
 use thaw_model::plan::{LeftOut, PlannedColumn};
+use thaw_model::target_type::TextKind;
 use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
 use thaw_postgres::catalog::{ColumnType, Identity, TargetColumn, TargetTable};
 use thaw_worker::encode::{pair_is_loadable, pair_needs_zone};
@@ -188,12 +189,45 @@ impl<'a> Mapper<'a> {
         let mut keys = Vec::new();
         for name in &self.entry.uniqueness_columns {
             match find_planned(columns, name.as_str()) {
-                Some(column) => keys.push((column.source.clone(), column.target.clone())),
+                Some(column) => {
+                    if let Some(reason) = self.may_collapse(column) {
+                        let message = format!(
+                            "key column \"{}\": {reason}, so two keys of the source could become one row; widen the \
+                             target's column",
+                            column.target
+                        );
+                        self.fault("uniqueness_columns", message);
+                    }
+                    keys.push((column.source.clone(), column.target.clone()));
+                }
                 None if self.entry.truncate_onstart => return Vec::new(),
                 None => self.fault("uniqueness_columns", format!("\"{name}\" is no column that is loaded")),
             }
         }
         keys
+    }
+
+    /// Why two different values of the source may be equal in the target. A timestamp of nanoseconds in a column of
+    /// microseconds is let through: sources declare nanoseconds by default and hardly use them, and the accounting
+    /// shows what was deduplicated.
+    fn may_collapse(&self, column: &PlannedColumn) -> Option<&'static str> {
+        if self.entry.truncate_onstart {
+            return None;
+        }
+        let target = self.target.columns.iter().find(|target| target.name == column.target)?;
+        match column.target_type {
+            _ if column.lossy => Some("it is listed in lossy"),
+            _ if !target.collation_deterministic => Some("its collation takes different texts for equal"),
+            TargetType::Text { kind: TextKind::Citext, .. } => Some("citext ignores case"),
+            TargetType::Timestamp { precision }
+            | TargetType::Timestamptz { precision }
+            | TargetType::Time { precision }
+                if precision < 6 =>
+            {
+                Some("it keeps fewer digits than microseconds")
+            }
+            _ => None,
+        }
     }
 
     fn watermark(&mut self, columns: &[PlannedColumn]) -> Option<Watermark> {

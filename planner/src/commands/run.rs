@@ -121,13 +121,19 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     let mut ready = preflight.ready;
     for _ in 0..ATTACH_ATTEMPTS {
         match reserve::reserve(&session, config, ready.clone()).await? {
-            Reserved::Run(run) => {
+            Reserved::Run(mut run) => {
+                // No earlier than the run holds its targets: another run may have loaded a younger state just before.
+                if let Err(error) = reserve::read_clocks(&session, config, &mut run).await {
+                    reserve::cancel(&session, &run).await?;
+                    return Err(error.into());
+                }
                 tracing::info!(run_id = %run.id, "run {}", run.id);
                 thaw_faults::reach("after_reserve");
                 return process.carry_out(&run, broker.as_ref()).await;
             }
             Reserved::Held { database, holder } => match attach::attach(&session, &holder).await? {
                 Attached::Alive => return Ok(held(&database, &holder)),
+                Attached::Gone => {}
                 Attached::Superseded => {
                     tracing::warn!(run_id = %holder.run, "an earlier run that was never planned to its end is superseded");
                 }

@@ -32,6 +32,14 @@ pub struct Facts<'a> {
     pub is_date_strategy: bool,
 }
 
+/// A plan without snapshot and chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assembled {
+    pub plan: TablePlan,
+    /// The target is empty and everything goes there by COPY.
+    pub is_initial_full_load: bool,
+}
+
 /// Why a table cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -53,15 +61,16 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Where no mode is safe.
-pub fn assemble(facts: Facts<'_>) -> Result<TablePlan, Refusal> {
+pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
     let entry = facts.entry;
     let decision = load_decision(facts)?;
+    let is_initial_full_load = decision.is_initial_full_load && decision.load.mode == LoadMode::Copy;
     let (bound, reason) = bound(facts);
     let replace_tail = replace_tail(facts, &decision, bound.as_deref(), &reason)?;
     let mut decisions = vec![decision.decision];
     decisions.push(Decision {
         subject: "bound".into(),
-        choice: if bound.is_some() { "MAX(target)".into() } else { "none".into() },
+        choice: if bound.is_some() { "MAX(target) minus the lookback".into() } else { "none".into() },
         reason,
     });
     if entry.truncate_onstart {
@@ -72,7 +81,7 @@ pub fn assemble(facts: Facts<'_>) -> Result<TablePlan, Refusal> {
         });
     }
     let watermark = facts.mapped.watermark.as_ref();
-    Ok(TablePlan {
+    let plan = TablePlan {
         source: SourcePlan {
             database: facts.source.source_database.clone(),
             schema: facts.source.source_schema.clone(),
@@ -97,14 +106,20 @@ pub fn assemble(facts: Facts<'_>) -> Result<TablePlan, Refusal> {
         bad_rows: entry.bad_rows,
         decisions,
         left_out: facts.mapped.left_out.clone(),
-    })
+    };
+    Ok(Assembled { plan, is_initial_full_load })
 }
 
 /// Whether indexes are dropped for the load: only where rebuilding them costs less than keeping them (field note 27).
+/// A table that was never analysed may be of any size, so its indexes are kept unless it is empty.
 #[must_use]
-pub fn drops_indexes(entry: &TableEntry, mode: LoadMode, rows: u64, target: &TargetTable) -> bool {
-    let present = target.estimated_rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
-    entry.disable_index && rows > 0 && (mode == LoadMode::Copy || rows.saturating_mul(5) > present)
+pub fn drops_indexes(facts: Facts<'_>, mode: LoadMode, rows: u64) -> bool {
+    let present = match facts.target.estimated_rows.map(u64::try_from) {
+        _ if facts.rows.is_empty => 0,
+        Some(Ok(rows)) => rows,
+        Some(Err(_)) | None => u64::MAX,
+    };
+    facts.entry.disable_index && rows > 0 && (mode == LoadMode::Copy || rows.saturating_mul(5) > present)
 }
 
 fn load_decision(facts: Facts<'_>) -> Result<LoadDecision, LoadRefusal> {
@@ -142,8 +157,10 @@ fn bound(facts: Facts<'_>) -> (Option<String>, String) {
         (_, Trust::None { reason }) => none(reason),
         (None, Trust::Full) => none("the target has no watermark"),
         (Some(greatest), Trust::Full) => {
-            let reason =
-                format!("the target holds rows; \"{}\" at or above its greatest is read", watermark.source);
+            let reason = format!(
+                "the target holds rows; \"{}\" is read from its greatest value there, minus the lookback",
+                watermark.source
+            );
             (Some(greatest.clone()), reason)
         }
     }

@@ -14,7 +14,7 @@ use crate::snapshot;
 use crate::strategy::choose::{self, Chosen};
 use crate::strategy::{PlannedChunk, numeric_range, single_chunk};
 
-use assemble::{Facts, Refusal};
+use assemble::{Assembled, Facts, Refusal};
 
 /// Buckets a chunk: the finer, the better chunks are filled; each is a row of the aggregate's answer.
 const BUCKETS_PER_CHUNK: u64 = 8;
@@ -25,6 +25,8 @@ pub struct Planned {
     pub plan: TablePlan,
     pub chunks: Vec<PlannedChunk>,
     pub counts: TableCounts,
+    /// The target is empty and everything goes there by COPY.
+    pub is_initial_full_load: bool,
 }
 
 /// Why a table could not be planned.
@@ -87,7 +89,7 @@ pub struct SourceSide<'a> {
 /// # Errors
 /// A refusal with what to do, or the source's.
 pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planned, PlanError> {
-    let mut plan = assemble::assemble(facts)?;
+    let Assembled { mut plan, is_initial_full_load } = assemble::assemble(facts)?;
     let (chosen, decision) = choose_strategy(facts)?;
     plan.decisions.push(decision);
     let (snapshot, decision) = choose_snapshot(side)?;
@@ -109,7 +111,7 @@ pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planne
     check_keys(facts, &plan, &counts)?;
     let chunks = cut(&chosen, &counts, limit);
     finish(facts, &mut plan, &counts);
-    Ok(Planned { plan, chunks, counts })
+    Ok(Planned { plan, chunks, counts, is_initial_full_load })
 }
 
 fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {
@@ -200,7 +202,7 @@ fn cut(chosen: &Chosen, counts: &TableCounts, limit: u64) -> Vec<PlannedChunk> {
 
 /// The decisions that need the counts.
 fn finish(facts: Facts<'_>, plan: &mut TablePlan, counts: &TableCounts) {
-    plan.start.drop_indexes = assemble::drops_indexes(facts.entry, plan.load.mode, counts.rows, facts.target);
+    plan.start.drop_indexes = assemble::drops_indexes(facts, plan.load.mode, counts.rows);
     let mut decide = |subject: &str, choice: &str, reason: String| {
         plan.decisions.push(Decision { subject: subject.into(), choice: choice.into(), reason });
     };

@@ -14,6 +14,8 @@ pub enum Attached<'a> {
     Alive,
     /// It is planned; this planner has taken it over and follows it.
     Following(ReservedRun<'a>),
+    /// It has just ended, or somebody else has just taken it over.
+    Gone,
     /// Its planner died before every table had its plan: it is superseded, and the targets are free.
     Superseded,
 }
@@ -57,6 +59,6 @@ pub async fn attach<'a>(session: &Session, holder: &Holder) -> Result<Attached<'
             run.databases.push(ReservedDatabase { name, planner, tables: Vec::new() });
         }
     }
-    // Another planner may have been faster, or the run may have ended meanwhile.
-    Ok(if run.databases.is_empty() { Attached::Alive } else { Attached::Following(run) })
+    // Another planner was faster, or the run has ended meanwhile: the next look tells.
+    Ok(if run.databases.is_empty() { Attached::Gone } else { Attached::Following(run) })
 }

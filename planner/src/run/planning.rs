@@ -7,7 +7,7 @@ use thaw_model::{ErrorReport, TableId, TableState};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
 use tokio_postgres::Client;
 
-use crate::introspect::target;
+use crate::introspect::target::{self, WatermarkQuestion};
 pub use crate::plan::assemble::Trust;
 
 use crate::plan::assemble::Facts;
@@ -16,6 +16,7 @@ use crate::preflight::Ready;
 use crate::run::reserve::{ReservedDatabase, ReservedEntry};
 use crate::select::Selected;
 use crate::session::{PLANNING_CONCURRENCY, Session};
+use crate::snapshot;
 
 /// How planning one table ended.
 #[derive(Debug)]
@@ -128,7 +129,14 @@ pub async fn plan(
             .get()
             .await
             .map_err(store)?;
-        let watermark = ready.mapped.watermark.as_ref().map(|w| (&w.target, &w.target_type));
+        let ceiling = snapshot::before(&ready.server_time).ok_or(Failure::Plan(PlanError::Clock))?;
+        let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkQuestion {
+            column: &watermark.target,
+            target_type: &watermark.target_type,
+            ceiling: &ceiling,
+            lookback: selected.entry.watermark_lookback,
+            has_keys: !ready.mapped.keys.is_empty(),
+        });
         target::rows(&client, &selected.source.target_schema, &selected.entry.target, watermark)
             .await
             .map_err(store)?
@@ -203,6 +211,9 @@ pub async fn trust_of_target(
                 last.run, last.state
             )
         }
+        Some(last) if !last.had_snapshot => {
+            "the last run read without a snapshot, so rows that changed meanwhile may lie below".to_owned()
+        }
         Some(_) => return Ok(Trust::Full),
         None if thaw_status::legacy_unfinished(client, schema, table).await? => {
             "the last run of the old script on this target was not completed".to_owned()
@@ -229,6 +240,12 @@ pub fn report(error: &PlanError) -> ErrorReport {
 
 fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
     let name = &ready.selected.entry.source;
+    if planned.is_initial_full_load {
+        tracing::info!(
+            table = %name,
+            "[{name}] Initial full load detected (empty table, no watermark) - will use fast COPY mode for all chunks"
+        );
+    }
     for decision in &planned.plan.decisions {
         tracing::info!(
             table = %name,

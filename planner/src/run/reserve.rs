@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use thaw_config::Config;
 use thaw_model::{RunId, TableId};
+use thaw_snowflake::SnowflakeError;
 use thaw_status::{Holder, NewRun, NewTable, PlannerClaim, Reservation, StoreError};
 use thaw_worker::connections;
 
+use crate::introspect::source;
 use crate::preflight::Ready;
 use crate::run::planning::shared_target;
 use crate::select::Selected;
@@ -78,8 +80,12 @@ pub async fn reserve<'a>(
             program: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let mut client = session.pools.pool(&name)?.get().await?;
-        match thaw_status::reserve_run(&mut client, &new_run, &new_tables).await? {
-            Reservation::Reserved { planner, tables } => {
+        match thaw_status::reserve_run(&mut client, &new_run, &new_tables).await {
+            Err(error) => {
+                cancel(session, &run).await?;
+                return Err(error);
+            }
+            Ok(Reservation::Reserved { planner, tables }) => {
                 let tables = tables
                     .iter()
                     .zip(new_tables)
@@ -93,7 +99,7 @@ pub async fn reserve<'a>(
                     .collect();
                 run.databases.push(ReservedDatabase { name, planner, tables });
             }
-            Reservation::HeldBy(holder) => {
+            Ok(Reservation::HeldBy(holder)) => {
                 cancel(session, &run).await?;
                 return Ok(Reserved::Held { database: name, holder: Box::new(holder) });
             }
@@ -102,8 +108,34 @@ pub async fn reserve<'a>(
     Ok(Reserved::Run(run))
 }
 
+/// Reads the clock of each source once more, now that the run holds its targets.
+///
+/// # Errors
+/// The source's refusal.
+pub async fn read_clocks(
+    session: &Session,
+    config: &Config,
+    run: &mut ReservedRun<'_>,
+) -> Result<(), SnowflakeError> {
+    let mut clocks: BTreeMap<String, String> = BTreeMap::new();
+    for table in run.databases.iter_mut().flat_map(|database| &mut database.tables) {
+        let source = table.ready.selected.source;
+        if !clocks.contains_key(&source.path) {
+            let time = source::server_time(&session.snowflake, config, source).await?;
+            clocks.insert(source.path.clone(), time.unwrap_or_default());
+        }
+        if let Some(time) = clocks.get(&source.path) {
+            table.ready.server_time.clone_from(time);
+        }
+    }
+    Ok(())
+}
+
 /// Gives up what was reserved: nothing was planned, and the run stays cancelled in these databases.
-async fn cancel(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
+///
+/// # Errors
+/// What a database says.
+pub async fn cancel(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
     for database in &run.databases {
         let mut client = session.pools.pool(&database.name)?.get().await?;
         thaw_status::cancel_run(&mut client, run.id).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use thaw_model::{ChunkId, Job, WorkerId};
+use thaw_model::{ChunkId, Job, RunState, WorkerId};
 use thaw_status::{Claim, LoadTx, Settlement};
 
 use crate::fixture::{Store, claimed, insert_rows, load, long, new_chunk, new_plan, new_table, report};
@@ -197,4 +197,39 @@ async fn a_message_that_comes_twice_costs_a_spare_claim() {
             Job::Chunk { database: store.database.name().to_owned(), run: loading.run, chunk: chunk.id };
         assert!(recorded.is_of(&job));
     }
+}
+
+async fn planner_is_dead(store: &Store) {
+    let dead = "update migration_status.migration_runs set planner_lease_until = now() - interval '1 s'";
+    store.client.batch_execute(dead).await.expect("sets back");
+}
+
+#[tokio::test]
+async fn a_run_ends_whose_planner_died_before_it_could_say_that_all_is_planned() {
+    let mut store = Store::create().await;
+    let (planner, tables) = store.reserve(&[new_table("rows"), new_table("others")], long()).await;
+    let (run, first, second) = (planner.run, tables[0].id, tables[1].id);
+    let worker = WorkerId::generate("worker");
+    for table in [first, second] {
+        planner_is_dead(&store).await;
+        let ended = thaw_status::end_finished_runs(&mut store.client).await.expect("looks");
+        assert_eq!(ended, vec![], "a table has no plan");
+        let planned: bool =
+            store.one("select planned_at is not null from migration_status.migration_runs").await;
+        assert!(!planned, "a table has no plan");
+        thaw_status::store_plan(&mut store.client, &planner, table, &new_plan(0)).await.expect("stores");
+        thaw_status::start_table(&mut store.client, run, table).await.expect("starts");
+        let claim = thaw_status::claim_finalize(&mut store.client, run, table, &worker).await.expect("asks");
+        let claim = claim.expect("a table without chunks is ready");
+        thaw_status::finish_finalize(&mut store.client, &claim, None, &[]).await.expect("finishes");
+        assert_eq!(thaw_status::end_run(&mut store.client, run).await.expect("asks"), None);
+    }
+    let alive =
+        "update migration_status.migration_runs set planner_lease_until = now() + interval '1 minute'";
+    store.client.batch_execute(alive).await.expect("sets");
+    let ended = thaw_status::end_finished_runs(&mut store.client).await.expect("looks");
+    assert_eq!(ended, vec![], "a living planner says it itself");
+    planner_is_dead(&store).await;
+    let ended = thaw_status::end_finished_runs(&mut store.client).await.expect("looks");
+    assert_eq!(ended, vec![(run, RunState::Completed)]);
 }

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 use thaw_model::plan::{ReplaceTail, StartPlan};
-use thaw_model::{PgIdent, TableId, TableState, WorkerId};
+use thaw_model::{ChunkId, PgIdent, TableId, TableState, WorkerId};
 use thaw_status::{NewPlan, Outcome, PlannerClaim, Start};
 
-use crate::fixture::{Store, long, new_plan, new_table, plan, report};
+use crate::fixture::{Store, claimed, load, long, new_plan, new_table, plan, report};
 
 async fn planned(store: &mut Store, start: StartPlan) -> (PlannerClaim, TableId) {
     let (planner, tables) = store.reserve(&[new_table("rows")], long()).await;
@@ -125,6 +125,36 @@ async fn dropped_indexes_come_back_with_everything_they_had() {
     assert_eq!(store.one::<String>(CATALOGUE).await, before);
     let behind = thaw_status::indexes::tables_without_their_indexes(&store.client).await.expect("lists");
     assert_eq!(behind, vec![]);
+}
+
+#[tokio::test]
+async fn a_finalizer_builds_what_a_superseded_run_left_behind() {
+    let mut store = Store::create().await;
+    store.client.batch_execute("create index i on public.rows (n)").await.expect("makes");
+    let drop_indexes = StartPlan { drop_indexes: true, ..StartPlan::default() };
+    let (dead, left) = planned(&mut store, drop_indexes.clone()).await;
+    thaw_status::start_table(&mut store.client, dead.run, left).await.expect("starts");
+    assert!(thaw_status::supersede_run(&mut store.client, dead.run).await.expect("supersedes"));
+
+    let (planner, table) = planned(&mut store, drop_indexes).await;
+    let behind = thaw_status::indexes::tables_without_their_indexes(&store.client).await.expect("lists");
+    assert_eq!(behind, vec![], "the target is about to be loaded again");
+    thaw_status::start_table(&mut store.client, planner.run, table).await.expect("starts");
+    let worker = WorkerId::generate("worker");
+    let chunk = claimed(&store.client, planner.run, ChunkId { table, number: 0 }, &worker).await;
+    load(&mut store.client, &chunk).await;
+    let claim = thaw_status::claim_finalize(&mut store.client, planner.run, table, &worker).await;
+    let claim = claim.expect("asks").expect("ready");
+    assert!(!claim.indexes_dropped, "there was nothing left to drop");
+    for expected in [1, 0] {
+        let built = thaw_status::indexes::restore_indexes_of_target(&mut store.client, table).await;
+        assert_eq!(built.expect("builds"), expected);
+    }
+    thaw_status::finish_finalize(&mut store.client, &claim, None, &[]).await.expect("finishes");
+    assert_eq!(store.one::<i64>("select count(*) from pg_indexes where indexname = 'i'").await, 1);
+    let saved =
+        "select count(*) from migration_status.migration_table_status where saved_indexes is not null";
+    assert_eq!(store.one::<i64>(saved).await, 0);
 }
 
 #[tokio::test]

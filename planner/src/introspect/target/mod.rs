@@ -2,6 +2,7 @@
 
 mod sql;
 
+use thaw_config::Lookback;
 use thaw_model::plan::Arbiter;
 use thaw_model::{PgIdent, TargetType};
 use thaw_postgres::PgError;
@@ -12,7 +13,7 @@ use tokio_postgres::Client;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetRows {
     pub is_empty: bool,
-    /// The greatest watermark that is not in the future, as PostgreSQL prints it.
+    /// The greatest watermark minus the lookback, as PostgreSQL prints it.
     pub watermark: Option<String>,
 }
 
@@ -28,8 +29,19 @@ pub async fn describe(
     catalog::describe_table(client, schema, table).await
 }
 
-/// Looks for rows and for the greatest watermark. A value in the future (9999-12-31, infinity) says nothing about what
-/// was read and is passed over.
+/// What is asked about the target's watermark.
+#[derive(Debug, Clone, Copy)]
+pub struct WatermarkQuestion<'a> {
+    pub column: &'a PgIdent,
+    pub target_type: &'a TargetType,
+    /// The snapshot's moment. Values above it (9999-12-31, infinity) say nothing about what was read.
+    pub ceiling: &'a str,
+    pub lookback: Lookback,
+    /// Rows that are read again can be recognised.
+    pub has_keys: bool,
+}
+
+/// Looks for rows and for the greatest watermark at or below the ceiling, minus the lookback.
 ///
 /// # Errors
 /// What the server or the line says.
@@ -37,13 +49,13 @@ pub async fn rows(
     client: &Client,
     schema: &PgIdent,
     table: &PgIdent,
-    watermark: Option<(&PgIdent, &TargetType)>,
+    watermark: Option<WatermarkQuestion<'_>>,
 ) -> Result<TargetRows, PgError> {
     let is_empty = catalog::is_empty(client, schema, table).await?;
     let watermark = match watermark {
-        Some((column, target_type)) if !is_empty => {
-            let condition = sql::not_in_the_future(column, target_type);
-            catalog::max_as_text(client, schema, table, column, condition.as_deref()).await?
+        Some(question) if !is_empty => {
+            let sql = sql::greatest_watermark(schema, table, question);
+            client.query_one(&sql, &[]).await?.try_get(0)?
         }
         _ => None,
     };
