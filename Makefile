@@ -39,7 +39,7 @@ demo: prerequisites ## move TPC-H rows through the whole path, kill a worker on 
 test: prerequisites ## run every test on private servers
 	$(CARGO) build --locked $(EMULATOR)
 	$(CARGO) build --locked $(FAULTY)
-	@$(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --features thaw-planner/fault-points,thaw-worker/fault-points
+	@$(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --no-fail-fast --features thaw-planner/fault-points,thaw-worker/fault-points
 
 lint: ## formatting, clippy, layers and house rules, licences, shell syntax
 	$(CARGO) fmt --all --check

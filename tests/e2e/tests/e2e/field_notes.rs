@@ -176,7 +176,7 @@ async fn note_22_names_with_spaces_and_mixed_case_and_filters_on_them_work() -> 
         vec![mixed],
     ))
     .await?;
-    let ids = "select array_agg(\"Patient Id\" order by 1) from \"Patient Address\"";
+    let ids = "select array_agg(\"Patient Id\" order by \"Patient Id\") from \"Patient Address\"";
     ensure!(stage.client.query_one(ids, &[]).await?.get::<_, Vec<i64>>(0) == [1, 5]);
     Ok(())
 }
