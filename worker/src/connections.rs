@@ -29,7 +29,8 @@ pub fn snowflake(config: &SnowflakeConfig) -> Result<Client, SnowflakeError> {
     })
 }
 
-/// The pools of every target database of the configuration, for `slots` chunks at a time.
+/// The pools of the target databases of the enabled sources, for `slots` chunks at a time. A database that only a
+/// disabled source names need not exist, and must stop nobody.
 #[must_use]
 pub fn pools(config: &Config, process: &WorkerId, slots: usize) -> PoolSet {
     let postgres = &config.postgres;
@@ -47,7 +48,8 @@ pub fn pools(config: &Config, process: &WorkerId, slots: usize) -> PoolSet {
         application_name: format!("thaw/{process}"),
         ..PostgresSettings::new(postgres.host.clone(), postgres.user.clone())
     };
-    let databases = config.sources.iter().map(|source| source.target_database.clone());
+    let enabled = config.sources.iter().filter(|source| source.enabled);
+    let databases = enabled.map(|source| source.target_database.clone());
     PoolSet::new(settings, PoolSize::for_slots(slots), databases)
 }
 
