@@ -3,6 +3,7 @@
 //! It obeys the plan and never looks at the target to guess; it does not know how chunks were cut, and it never
 //! imports the planner. The life of a chunk is in [`runner`]; a process around it in [`run_worker`].
 
+mod abandoned_indexes;
 mod chunk_error;
 pub mod cli;
 pub mod connections;

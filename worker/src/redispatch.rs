@@ -15,6 +15,8 @@ use thaw_telemetry::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::abandoned_indexes::AbandonedIndexes;
+
 /// Chunk hints a tick at most.
 const JOBS_PER_TICK: i64 = 500;
 
@@ -32,21 +34,42 @@ pub struct Redispatch<P> {
 }
 
 impl<P: Publisher> Redispatch<P> {
-    /// Ticks until stopped.
+    /// Ticks until stopped; beside that, builds the indexes that dead runs left behind.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(self.tick_until(&stop), self.restore_indexes_until(&stop));
+    }
+
+    async fn tick_until(&self, stop: &CancellationToken) {
         let mut unpublished = Vec::new();
-        loop {
-            let pause = self.interval.mul_f64(0.5 + rand::random::<f64>());
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
+        while self.pause(stop).await {
             if self.link.as_ref().is_some_and(|link| !link.borrow().is_connected()) {
                 continue;
             }
             if let Err(error) = self.tick(&mut unpublished).await {
                 self.report(&error);
             }
+        }
+    }
+
+    async fn restore_indexes_until(&self, stop: &CancellationToken) {
+        let mut abandoned = AbandonedIndexes::default();
+        while self.pause(stop).await {
+            let restored = tokio::select! {
+                restored = abandoned.restore(&self.pools, &self.database) => restored,
+                () = stop.cancelled() => return,
+            };
+            if let Err(error) = restored {
+                self.report(&error);
+            }
+        }
+    }
+
+    /// False: stopped.
+    async fn pause(&self, stop: &CancellationToken) -> bool {
+        let pause = self.interval.mul_f64(0.5 + rand::random::<f64>());
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
         }
     }
 
@@ -110,7 +133,7 @@ impl<P: Publisher> Redispatch<P> {
 
     fn report(&self, error: &StoreError) {
         // No planner has been here yet.
-        if matches!(error, StoreError::SchemaMissing { .. }) || error.sqlstate() == Some("42P01") {
+        if error.is_schema_missing() {
             tracing::debug!(database = self.database, "no status tables yet");
             return;
         }

@@ -71,6 +71,17 @@ impl StoreError {
             _ => None,
         }
     }
+
+    /// The database has no status tables: nobody ever planned anything there, or somebody dropped them.
+    #[must_use]
+    pub fn is_schema_missing(&self) -> bool {
+        match self {
+            Self::SchemaMissing { .. } => true,
+            // undefined_table, invalid_schema_name; asked of statements on the status tables alone
+            Self::Postgres(error) => matches!(error.sqlstate(), Some("42P01" | "3F000")),
+            _ => false,
+        }
+    }
 }
 
 impl Classify for StoreError {

@@ -1,14 +1,13 @@
-//! Building again what the start dropped.
+//! Building again what a start dropped: this table's, and what dead runs on the same target left behind.
 
 use thaw_postgres::Client;
 use thaw_status::{FinalizeClaim, StoreError, indexes};
 
 /// Builds the saved indexes that are not there. Idempotent.
 pub(super) async fn restore(client: &mut Client, claim: &FinalizeClaim) -> Result<(), StoreError> {
-    if !claim.indexes_dropped {
-        return Ok(());
+    let built = indexes::restore_indexes_of_target(client, claim.table).await?;
+    if built > 0 {
+        tracing::info!(index_count = built, "indexes built");
     }
-    let built = indexes::restore_indexes(client, claim.table).await?;
-    tracing::info!(index_count = built, "indexes built");
     Ok(())
 }
