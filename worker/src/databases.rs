@@ -16,6 +16,9 @@ use crate::connections;
 /// Plans kept in memory; a run has hundreds of tables at most, and a plan is some 20 KB.
 const PLANS_KEPT: usize = 512;
 
+/// Starts, and finalizes, at a time; each holds a control connection for as long as its statements take.
+pub const TABLES_AT_A_TIME: usize = 2;
+
 /// Connections to every target database. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Databases {
@@ -38,7 +41,7 @@ impl Databases {
         Self {
             loads: connections::pools(config, worker, slots),
             beats: connections::pools(config, worker, 0),
-            control: connections::pools(config, worker, slots.min(4)),
+            control: connections::pools(config, worker, slots.min(4) + 2 * TABLES_AT_A_TIME),
             plans: Arc::default(),
         }
     }

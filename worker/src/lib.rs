@@ -24,6 +24,7 @@ pub mod runner;
 pub mod settle;
 pub mod shutdown;
 pub mod start;
+pub mod table_gate;
 mod table_work;
 
 pub use chunk_error::ChunkError;

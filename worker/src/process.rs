@@ -24,7 +24,7 @@ use crate::halt::{Cause, Halt, Probes, probe_until_hopeless};
 use crate::http::{self, Health};
 use crate::lease;
 use crate::redispatch::Redispatch;
-use crate::runner::Runner;
+use crate::runner::{Gates, Runner};
 use crate::shutdown::{Drain, Limits, Shutdown};
 
 /// How long each database may take to answer before the worker begins without it.
@@ -145,6 +145,7 @@ fn build<P: Publisher>(
         paused: watch::Sender::new(false),
         interrupt: shutdown.interrupt.clone(),
         background: TaskTracker::new(),
+        gates: Gates::default(),
     })
 }
 

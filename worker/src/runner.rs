@@ -18,12 +18,13 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
 
 use crate::chunk_error::ChunkError;
-use crate::databases::Databases;
+use crate::databases::{Databases, TABLES_AT_A_TIME};
 use crate::execute::Executor;
 use crate::halt::{Cause, Halt};
 use crate::lease::{Held, Leases};
 use crate::load::Loaded;
 use crate::record;
+use crate::table_gate::TableGate;
 use crate::table_work::{self, Occasion};
 
 /// How long a COMMIT that is on its way is waited for at shutdown.
@@ -31,6 +32,19 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(10);
 /// A claim is tried so often before the database counts as unreachable.
 const CLAIM_TRIES: u32 = 3;
 const CLAIM_PAUSE: Duration = Duration::from_millis(200);
+
+/// What is done about tables at a time: a start must not wait behind index builds of hours.
+#[derive(Debug)]
+pub struct Gates {
+    pub start: TableGate,
+    pub finalize: TableGate,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self { start: TableGate::new(TABLES_AT_A_TIME), finalize: TableGate::new(TABLES_AT_A_TIME) }
+    }
+}
 
 /// What every slot of a worker shares.
 #[derive(Debug)]
@@ -48,6 +62,8 @@ pub struct Runner<P> {
     pub interrupt: CancellationToken,
     /// Finalizing and starting tables, outside the slots.
     pub background: TaskTracker,
+    /// How many of either at a time.
+    pub gates: Gates,
 }
 
 impl<P: Publisher> Runner<P> {

@@ -45,7 +45,15 @@ async fn try_look<P: Publisher>(
         Occasion::CappedChunkEnded => {
             start::publish_within_cap(pools, &runner.publisher, database, table).await?;
         }
-        Occasion::Hint => start::start_and_publish(pools, &runner.publisher, database, (run, table)).await?,
+        Occasion::Hint => {
+            if let Some(_permit) = runner.gates.start.enter(database, table).await {
+                start::start_and_publish(pools, &runner.publisher, database, (run, table)).await?;
+            }
+        }
     }
-    finalize::finalize_if_done(pools, database, (run, table), (&runner.worker, &runner.metrics)).await
+    if let Some(_permit) = runner.gates.finalize.enter(database, table).await {
+        let by = (&runner.worker, &*runner.metrics);
+        finalize::finalize_if_done(&runner.databases, database, (run, table), by).await?;
+    }
+    Ok(())
 }

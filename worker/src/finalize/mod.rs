@@ -16,17 +16,19 @@ use thaw_postgres::{Client, PoolSet};
 use thaw_status::{FinalizeClaim, StoreError};
 use thaw_telemetry::Metrics;
 
+use crate::databases::Databases;
+
 /// Finalizes the table if no chunk of it is open and nobody else does; ends its run if it was the last.
 ///
 /// # Errors
 /// What the status store or the target says. The lease runs out then, and redispatch has it done again.
 pub async fn finalize_if_done(
-    pools: &PoolSet,
+    databases: &Databases,
     database: &str,
     (run, table): (RunId, TableId),
     (worker, metrics): (&WorkerId, &Metrics),
 ) -> Result<(), StoreError> {
-    let mut client = pools.pool(database)?.get().await?;
+    let mut client = databases.client(database).await?;
     let Some(claim) = thaw_status::claim_finalize(&mut client, run, table, worker).await? else {
         return Ok(());
     };
@@ -34,7 +36,7 @@ pub async fn finalize_if_done(
     tracing::info!(fence = %claim.fence, "finalizing table");
     let finished = tokio::select! {
         finished = Box::pin(finish(&mut client, &claim, metrics)) => finished?,
-        () = lost(pools, database, &claim) => return Err(StoreError::FenceLost),
+        () = lost(databases.beats(), database, &claim) => return Err(StoreError::FenceLost),
     };
     tracing::info!(
         state = %finished.state,
@@ -103,7 +105,8 @@ async fn timed<T>(metrics: &Metrics, step: &'static str, work: impl Future<Outpu
     done
 }
 
-/// Keeps the finalizer's lease alive; resolves when it is lost. An index build may outlast many leases.
+/// Keeps the finalizer's lease alive; resolves when it is lost. An index build may outlast many leases. Its connections
+/// are those of heartbeats, which nobody holds for long.
 async fn lost(pools: &PoolSet, database: &str, claim: &FinalizeClaim) {
     loop {
         tokio::time::sleep(claim.heartbeat()).await;
