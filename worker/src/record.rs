@@ -40,6 +40,8 @@ pub(crate) async fn record<P: Publisher>(
                 }
                 return recorded;
             }
+            // Nobody will ever ask about it again; the message is dealt with when it comes back.
+            Err(error) if error.is_schema_missing() => return None,
             Err(error) => {
                 tracing::warn!(error = %ErrorReport::of(&error).text, "chunk could not be settled");
                 runner.halt.raise(Cause::Database(database.to_owned()), &error);

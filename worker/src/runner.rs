@@ -141,7 +141,7 @@ impl<P: Publisher> Runner<P> {
                 Err(error) => Err(error.into()),
             };
             match claimed {
-                Err(error) if tries < CLAIM_TRIES => {
+                Err(error) if tries < CLAIM_TRIES && !error.is_schema_missing() => {
                     tracing::debug!(error = %error, "claim failed, trying again");
                     tokio::time::sleep(CLAIM_PAUSE * tries).await;
                 }
@@ -270,8 +270,13 @@ impl<P: Publisher> Runner<P> {
         }
     }
 
-    /// The status store cannot be asked: take nothing more until it can, then let the message come again.
+    /// The status store cannot be asked: take nothing more until it can, then let the message come again. A store
+    /// that does not exist is no trouble of this worker's: an old message about it must stop nobody.
     async fn hand_back(&self, delivery: Delivery, database: &str, error: &StoreError) {
+        if error.is_schema_missing() {
+            tracing::warn!(database, "message names a database without status tables");
+            return self.reject(delivery, Rejection::NoStatusTables).await;
+        }
         self.metrics.error(Stage::Claim, error.disposition().as_str());
         tracing::warn!(database, error = %ErrorReport::of(error).text, "status store cannot be asked");
         self.halt.raise(Cause::Database(database.to_owned()), error);

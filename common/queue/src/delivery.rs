@@ -93,6 +93,8 @@ pub enum Rejection {
     Undecodable,
     /// The job names a database that this worker's configuration does not know.
     UnknownDatabase,
+    /// The job names a database without status tables: nothing there says that the job exists.
+    NoStatusTables,
 }
 
 impl Rejection {
@@ -101,6 +103,7 @@ impl Rejection {
         match self {
             Self::Undecodable => "undecodable",
             Self::UnknownDatabase => "unknown_database",
+            Self::NoStatusTables => "no_status_tables",
         }
     }
 }
