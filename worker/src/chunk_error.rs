@@ -57,6 +57,12 @@ impl ChunkError {
         matches!(self, Self::Load(error) if error.is_lock_timeout())
     }
 
+    /// 23503: a row refers to one that is not in the target, or not yet.
+    #[must_use]
+    pub fn is_foreign_key_violation(&self) -> bool {
+        matches!(self, Self::Load(error) if error.is_foreign_key_violation())
+    }
+
     /// The trouble is the source's, not the target database's.
     #[must_use]
     pub fn is_of_source(&self) -> bool {

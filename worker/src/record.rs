@@ -22,9 +22,9 @@ pub(crate) async fn record<P: Publisher>(
     claimed: &ClaimedChunk,
     error: ChunkError,
 ) -> Option<Recorded> {
-    let disposition = error.disposition();
+    let disposition = disposition(runner, database, claimed, &error).await;
     let report = report(runner, database, claimed, &error).await;
-    log(claimed, &error, &report);
+    log(claimed, &error, disposition, &report);
     runner.metrics.error(error.stage(), disposition.as_str());
     if disposition == Disposition::HaltWorker {
         let cause = if error.is_of_source() { Cause::Source } else { Cause::Database(database.to_owned()) };
@@ -51,6 +51,28 @@ pub(crate) async fn record<P: Publisher>(
             () = tokio::time::sleep(PAUSE) => {}
             () = runner.interrupt.cancelled() => return None,
         }
+    }
+}
+
+/// What the error says of itself, but for 23503: while the run still loads a table that this one refers to, the row
+/// that is missed may yet come, and no attempt is counted.
+async fn disposition<P: Publisher>(
+    runner: &Runner<P>,
+    database: &str,
+    claimed: &ClaimedChunk,
+    error: &ChunkError,
+) -> Disposition {
+    if !error.is_foreign_key_violation() {
+        return error.disposition();
+    }
+    let waits = match runner.databases.client(database).await {
+        Ok(client) => thaw_status::table::has_unfinished_parent(&client, claimed.id.table).await,
+        Err(error) => Err(error.into()),
+    };
+    match waits {
+        Ok(false) => error.disposition(),
+        // Where it cannot be asked, the next attempt asks again.
+        Ok(true) | Err(_) => Disposition::Snooze { after: None },
     }
 }
 
@@ -119,9 +141,9 @@ async fn blockers<P: Publisher>(
 }
 
 /// The one place where a chunk's error is logged.
-fn log(claimed: &ClaimedChunk, error: &ChunkError, report: &ErrorReport) {
+fn log(claimed: &ClaimedChunk, error: &ChunkError, disposition: Disposition, report: &ErrorReport) {
     let (stage, class, text) = (error.stage().as_str(), &report.class, &report.text);
-    let (disposition, fence) = (error.disposition(), claimed.fence);
+    let fence = claimed.fence;
     match disposition {
         Disposition::Abandon | Disposition::Interrupted => {
             tracing::info!(%fence, stage, class, error = %text, %disposition, "attempt ended");

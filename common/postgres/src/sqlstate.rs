@@ -5,7 +5,7 @@ use thaw_model::Disposition;
 
 /// The disposition of an SQLSTATE: the code where it differs from its class, then the class.
 ///
-/// 23503 is fatal here; while a parent table is unfinished the worker makes it a retry, which it alone can know.
+/// 23503 is fatal here; while a parent table is unfinished the worker makes it a snooze, which it alone can know.
 /// 22012 at the completion statement is a lost fence, which the status store tells apart by the statement.
 pub(crate) fn disposition(sqlstate: &str) -> Disposition {
     by_code(sqlstate).unwrap_or_else(|| by_class(sqlstate.get(..2).unwrap_or(sqlstate)))

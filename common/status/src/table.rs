@@ -16,6 +16,7 @@ use crate::start::read_table;
 const LOCK_RUN: &str = include_str!("sql/lock_run_if_planner_fence_mine.sql");
 const STORE_PLAN: &str = include_str!("sql/store_plan_if_planning.sql");
 const COPY_CHUNKS: &str = include_str!("sql/copy_chunks.sql");
+const HAS_UNFINISHED_PARENT: &str = include_str!("sql/read_has_unfinished_parent.sql");
 const FAIL: &str = include_str!("sql/fail_table_if_not_started.sql");
 const FAIL_START: &str = include_str!("sql/fail_start_if_planned.sql");
 const NOTE_ERROR: &str = include_str!("sql/note_table_error_if_loading.sql");
@@ -266,6 +267,14 @@ pub async fn take_hints_within_cap(client: &mut Client, table: TableId) -> Resul
     let rows = transaction.query(TAKE_HINTS, &[&table.0]).await?;
     transaction.commit().await?;
     rows.iter().map(chunk_job).collect()
+}
+
+/// Whether the table's target refers by a foreign key to a target that the same run still loads: then 23503 passes.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn has_unfinished_parent(client: &Client, table: TableId) -> Result<bool, StoreError> {
+    Ok(client.query_one(HAS_UNFINISHED_PARENT, &[&table.0]).await?.try_get("waits")?)
 }
 
 /// A row of `database, run_id, table_id, chunk_no` as a message.

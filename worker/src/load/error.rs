@@ -59,7 +59,7 @@ impl LoadError {
         }
     }
 
-    /// 23503: retried while a parent table of the run is unfinished, which only the caller knows.
+    /// 23503: passes while a parent table of the run is unfinished, which only the caller knows.
     #[must_use]
     pub fn is_foreign_key_violation(&self) -> bool {
         match self {

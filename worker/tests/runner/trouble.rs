@@ -185,3 +185,70 @@ async fn a_worker_with_too_little_time_left_takes_nothing() {
     assert_eq!(worker.ended().await, Exit::Drained);
     assert_eq!(rig.table(planned).await.chunks.pending, CHUNKS);
 }
+
+/// Another table of the run, `parent`, that `t` refers to; it is still being planned.
+async fn with_unfinished_parent(rig: &Rig) {
+    rig.client
+        .batch_execute(
+            "create table parent (id bigint primary key);
+             alter table t add constraint t_parent foreign key (id) references parent;
+             insert into migration_status.migration_table_status
+               (run_id, position, entry, source_name, source_database, source_schema, source_table, target_schema,
+                target_table, config_hash)
+             select run_id, 1, 'parent', source_name, source_database, source_schema, 'PARENT', target_schema,
+                    'parent', config_hash
+             from migration_status.migration_table_status",
+        )
+        .await
+        .expect("a parent");
+}
+
+async fn end_parent(rig: &Rig) {
+    let end = "update migration_status.migration_table_status set status = 'failed', error_class = 'test',
+                 finished_at = clock_timestamp() where target_table = 'parent'";
+    rig.client.batch_execute(end).await.expect("ended");
+}
+
+async fn chunks_that_wait_for_a_parent(rig: &Rig) -> i64 {
+    let sql = "select count(*) from migration_status.migration_chunk_status
+               where status = 'pending' and error_class = 'sqlstate_23503'";
+    rig.client.query_one(sql, &[]).await.expect("counts").get(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_waits_uncounted_for_the_rows_of_its_parent() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    with_unfinished_parent(&rig).await;
+    let worker = rig.work(2);
+    wait::until("every chunk to miss its parent", DEADLINE, async || {
+        Ok(chunks_that_wait_for_a_parent(&rig).await == CHUNKS)
+    })
+    .await
+    .expect("in time");
+    let fill = format!("insert into parent select generate_series(1, {ROWS})");
+    rig.client.batch_execute(&fill).await.expect("filled");
+    wait::until("the table to be completed", DEADLINE, async || {
+        Ok(rig.table(planned).await.state == TableState::Completed)
+    })
+    .await
+    .expect("in time");
+    assert_eq!(rig.target_rows().await, all_rows());
+    assert_eq!(rig.failures(planned).await, 0);
+    end_parent(&rig).await;
+    assert_eq!(rig.await_run(planned).await, RunState::Partial, "the parent failed");
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_fails_when_its_parent_has_ended_without_the_rows() {
+    let mut rig = Rig::new().await;
+    let planned = rig.plan().await;
+    with_unfinished_parent(&rig).await;
+    end_parent(&rig).await;
+    let worker = rig.work(2);
+    assert_eq!(rig.await_run(planned).await, RunState::Failed);
+    let table = rig.table(planned).await;
+    assert_eq!(table.error_class.as_deref(), Some("sqlstate_23503"));
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
