@@ -17,6 +17,7 @@ pub mod halt;
 pub mod http;
 pub mod lease;
 pub mod load;
+mod lock_holders;
 mod process;
 mod record;
 pub mod redispatch;

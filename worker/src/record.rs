@@ -8,6 +8,7 @@ use thaw_status::{ClaimedChunk, Recorded, StoreError, Truth};
 
 use crate::chunk_error::ChunkError;
 use crate::halt::Cause;
+use crate::lock_holders::lock_holders;
 use crate::runner::Runner;
 use crate::settle::{RetryPolicy, Verdict, settle};
 
@@ -130,14 +131,7 @@ async fn blockers<P: Publisher>(
 ) -> Option<String> {
     let stored = runner.databases.plan(database, claimed).await.ok().flatten()?;
     let client = runner.databases.client(database).await.ok()?;
-    let target = &stored.plan.target;
-    let blockers =
-        thaw_postgres::blocking::blocking_pids(&**client, &target.schema, &target.table).await.ok()?;
-    let names: Vec<String> = blockers
-        .iter()
-        .map(|blocker| format!("pid {} ({})", blocker.pid, blocker.application_name))
-        .collect();
-    if names.is_empty() { None } else { Some(names.join(", ")) }
+    lock_holders(&client, &stored.plan.target).await
 }
 
 /// The one place where a chunk's error is logged.

@@ -5,6 +5,8 @@ use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
 use thaw_status::{Start, StoreError};
 
+use crate::lock_holders::lock_holders;
+
 /// Hints a page: a table may have a hundred thousand chunks.
 const PAGE: i64 = 1000;
 
@@ -32,6 +34,10 @@ pub async fn start_and_publish<P: Publisher>(
         Ok(Start::NotStartable(recorded)) => {
             tracing::debug!(table_id = %table, outcome = %recorded.outcome(), "table is not to be started");
             Ok(())
+        }
+        Err(StoreError::Postgres(error)) if error.is_lock_timeout() => {
+            name_lock_holders(&client, table).await;
+            Err(error.into())
         }
         Err(error) => fail_if_hopeless(&mut client, (run, table), error).await,
     }
@@ -87,6 +93,13 @@ async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
             false
         }
     }
+}
+
+/// A person's lock keeps the table waiting: say whose.
+async fn name_lock_holders(client: &tokio_postgres::Client, table: TableId) {
+    let Ok(Some(stored)) = thaw_status::read_plan(client, table).await else { return };
+    let blocked_by = lock_holders(client, &stored.plan.target).await;
+    tracing::warn!(table_id = %table, blocked_by, "table waits for a lock on its target, it is tried again");
 }
 
 async fn fail_if_hopeless(

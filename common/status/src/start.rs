@@ -12,8 +12,11 @@ use crate::row;
 
 const START: &str = include_str!("sql/start_table_if_planned.sql");
 const READ_STATE: &str = include_str!("sql/read_table_state.sql");
-/// A person's lock on the target must not make everybody else queue behind our exclusive one for long.
+/// For status rows and rows of the target.
 const SHORT_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
+/// Everybody else queues behind our exclusive lock while it waits for a person's; redispatch tries again every few
+/// seconds, so each try is short.
+const EXCLUSIVE_LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
 
 /// What a start did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +74,9 @@ async fn prepare_target(
 ) -> Result<(), StoreError> {
     let target = qualified(&plan.target.schema, &plan.target.table);
     if plan.start.truncate || plan.start.drop_indexes {
+        transaction.batch_execute(EXCLUSIVE_LOCK_TIMEOUT).await?;
         transaction.batch_execute(&format!("lock table {target} in access exclusive mode")).await?;
+        transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
     }
     if plan.start.drop_indexes {
         indexes::save_and_drop(transaction, table, &plan.target.schema, &plan.target.table).await?;
