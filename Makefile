@@ -10,8 +10,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 endif
 
 # The product with the named fault points of common/faults, for tests that kill it at a chosen moment.
-FAULTY := --package thaw-planner --package thaw-worker --features thaw-planner/fault-points,thaw-worker/fault-points
-EMULATOR := --package snowflake-emulator --package thaw-harness --bins
+FAULTY := --features thaw-planner/fault-points,thaw-worker/fault-points
+# An optimised build takes several times as long as the demo itself: the demo runs an unoptimised one.
+DEMO := --package thaw-planner --package thaw-worker --package snowflake-emulator --package demo --bins
+BENCH := --package thaw-planner --package thaw-worker --package snowflake-emulator --package thaw-e2e --bins
 
 .PHONY: help build services services-down prerequisites demo test lint bench
 
@@ -33,13 +35,12 @@ services-down: ## stop what `make services` has started
 	@$(TARGET)/debug/services down
 
 demo: prerequisites ## move TPC-H rows through the whole path, kill a worker on the way, prove that no row is lost
-	$(CARGO) build --release --locked --package thaw-planner --package thaw-worker --package snowflake-emulator --package demo
-	@$(TARGET)/release/demo
+	$(CARGO) build --locked $(DEMO)
+	@$(TARGET)/debug/demo
 
 test: prerequisites ## run every test on private servers
-	$(CARGO) build --locked $(EMULATOR)
-	$(CARGO) build --locked $(FAULTY)
-	@$(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --no-fail-fast --features thaw-planner/fault-points,thaw-worker/fault-points
+	$(CARGO) build --locked --workspace --bins $(FAULTY)
+	@$(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --no-fail-fast $(FAULTY)
 
 lint: ## formatting, clippy, layers and house rules, licences, shell syntax
 	$(CARGO) fmt --all --check
@@ -50,5 +51,5 @@ lint: ## formatting, clippy, layers and house rules, licences, shell syntax
 	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
 
 bench: prerequisites ## load 750,000 orders with one slot, optimised: rows/s, peak memory, the emulator's own speed
-	$(CARGO) build --release --locked --package thaw-planner --package thaw-worker --package snowflake-emulator --package thaw-e2e --bins
+	$(CARGO) build --release --locked $(BENCH)
 	@$(TARGET)/release/bench
