@@ -39,10 +39,7 @@ pub use finalize::{
 pub use legacy::legacy_unfinished;
 pub use load_tx::{CompletedTx, LoadTx, QuarantinedRow};
 pub use migrate::{Migrated, check_version, migrate, schema_sql};
-pub use progress::{
-    ChunkCounts, ChunkProgress, RunProgress, TableProgress, list_runs, read_run, run_state, tables_of_run,
-    unfinished_chunks,
-};
+pub use progress::{ChunkCounts, RunProgress, TableProgress, list_runs, read_run, run_state, tables_of_run};
 pub use recorded::{Item, Outcome, Recorded};
 pub use redispatch::{Redispatched, Zombie, end_zombies, redispatch};
 pub use resume::{LastTable, Revived, UnfinishedTable, last_of_target, revive_run, unfinished_tables};

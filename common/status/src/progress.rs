@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use thaw_model::plan::Decision;
-use thaw_model::{Accounting, ChunkState, RunId, RunState, TableId, TableState};
+use thaw_model::{Accounting, RunId, RunState, TableId, TableState};
 use tokio_postgres::{Client, Row};
 
 use crate::error::StoreError;
@@ -13,7 +13,6 @@ use crate::row;
 const RUN_STATE: &str = include_str!("sql/read_run_state.sql");
 const RUNS: &str = include_str!("sql/list_runs.sql");
 const TABLES: &str = include_str!("sql/list_tables_of_run.sql");
-const RANGES: &str = include_str!("sql/list_open_and_failed_chunks.sql");
 
 /// A run in one database. Serialized, states are text and durations seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,19 +73,6 @@ pub struct ChunkCounts {
     pub cancelled: i64,
 }
 
-/// A chunk that is not completed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChunkProgress {
-    pub number: i32,
-    pub state: ChunkState,
-    pub failures: i16,
-    pub worker: Option<String>,
-    pub error_class: Option<String>,
-    pub error_text: Option<String>,
-    /// The user's data: shown only when asked for.
-    pub range: serde_json::Value,
-}
-
 /// The state of a run; `None`: this database has no such run.
 ///
 /// # Errors
@@ -143,31 +129,6 @@ async fn select_runs(
 /// What PostgreSQL says.
 pub async fn tables_of_run(client: &Client, run: RunId) -> Result<Vec<TableProgress>, StoreError> {
     client.query(TABLES, &[&run.0]).await?.iter().map(table_progress).collect()
-}
-
-/// The chunks of a table that are open or have failed, at most `limit`.
-///
-/// # Errors
-/// What PostgreSQL says.
-pub async fn unfinished_chunks(
-    client: &Client,
-    table: TableId,
-    limit: i64,
-) -> Result<Vec<ChunkProgress>, StoreError> {
-    let rows = client.query(RANGES, &[&table.0, &limit]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(ChunkProgress {
-                number: row.try_get("chunk_no")?,
-                state: row::state(row, "status")?,
-                failures: row.try_get("failures")?,
-                worker: row.try_get("worker_id")?,
-                error_class: row.try_get("error_class")?,
-                error_text: row.try_get("error_text")?,
-                range: row::json(row, "range", "chunk range")?,
-            })
-        })
-        .collect()
 }
 
 fn table_progress(row: &Row) -> Result<TableProgress, StoreError> {
