@@ -60,7 +60,7 @@ pub async fn preflight<'a>(session: &Session, config: &Config, selected: &[Selec
         match source_facts(session, config, source).await {
             Ok(facts) => drop(sources.insert(&source.path, facts)),
             Err(error) => {
-                result.findings.push(source_fault(&source.path, &error));
+                result.findings.push(source_fault(&source.path, config.snowflake.url.as_str(), &error));
                 // What is wrong with the connection is wrong for every source; it is said once.
                 if concerns_connection(&error) {
                     return result;
@@ -142,7 +142,8 @@ async fn look<'a>(
     );
     let mut findings = Vec::new();
     if let Err(error) = &columns {
-        findings.push(source_fault(&format!("{}.source", entry.path), error));
+        let path = format!("{}.source", entry.path);
+        findings.push(source_fault(&path, config.snowflake.url.as_str(), error));
     }
     let target = match described {
         Ok(Some(target)) => {
@@ -187,11 +188,11 @@ fn concerns_connection(error: &SnowflakeError) -> bool {
     !matches!(error, SnowflakeError::Sql { .. })
 }
 
-fn source_fault(path: &str, error: &SnowflakeError) -> Finding {
+fn source_fault(path: &str, url: &str, error: &SnowflakeError) -> Finding {
     let report = ErrorReport::of(error);
     if concerns_connection(error) {
         let advice = "check snowflake.account, url, user, rsa_key, role, proxy and ca_file";
-        return error_at("snowflake", format!("{}; {advice}", report.text));
+        return error_at("snowflake", format!("{url}: {}; {advice}", report.text));
     }
     let advice = "check the name, and that the role may use its database and schema and select from it";
     error_at(path, format!("{} ({}); {advice}", report.text, error.class()))

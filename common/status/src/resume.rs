@@ -27,6 +27,8 @@ pub struct LastTable {
     pub entry_count: i64,
     /// All its chunks read one moment; else what changed while it read may lie below the greatest value it loaded.
     pub had_snapshot: bool,
+    /// Since its end; `None`: it has not ended.
+    pub finished_ago: Option<Duration>,
 }
 
 /// Reads it; `None`: no run has ever touched this target.
@@ -47,6 +49,9 @@ pub async fn last_of_target(
             watermark_low: row.try_get("watermark_low")?,
             entry_count: row.try_get("entry_count")?,
             had_snapshot: row.try_get("had_snapshot")?,
+            finished_ago: row
+                .try_get::<_, Option<f64>>("finished_seconds_ago")?
+                .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
         })
     })
     .transpose()

@@ -123,15 +123,15 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
         match reserve::reserve(&session, config, ready.clone()).await? {
             Reserved::Run(mut run) => {
                 // No earlier than the run holds its targets: another run may have loaded a younger state just before.
-                if let Err(error) = reserve::read_clocks(&session, config, &mut run).await {
+                if let Err(error) = look_at_clocks(&session, config, &mut run).await {
                     reserve::cancel(&session, &run).await?;
-                    return Err(error.into());
+                    return Err(error);
                 }
                 tracing::info!(run_id = %run.id, "run {}", run.id);
                 thaw_faults::reach("after_reserve");
                 return process.carry_out(&run, broker.as_ref()).await;
             }
-            Reserved::Held { database, holder } => match attach::attach(&session, &holder).await? {
+            Reserved::Held { database, holder, is_same } => match attach::attach(&session, &holder).await? {
                 Attached::Alive => return Ok(held(&database, &holder)),
                 Attached::Gone => {}
                 Attached::Superseded => {
@@ -142,8 +142,10 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
                         "run {} has lost its planner; following it to its end first",
                         earlier.id
                     ));
-                    if process.carry_out(&earlier, broker.as_ref()).await? == Exit::Interrupted {
-                        return Ok(Exit::Interrupted);
+                    let exit = process.carry_out(&earlier, broker.as_ref()).await?;
+                    // What it was asked for is what this call asks for: its end is the answer.
+                    if exit == Exit::Interrupted || (is_same && exit == Exit::Completed) {
+                        return Ok(exit);
                     }
                 }
             },
@@ -157,6 +159,15 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     }
     output::complaint("other planners keep taking the tables; nothing was written");
     Ok(Exit::Held)
+}
+
+async fn look_at_clocks(
+    session: &Session,
+    config: &Config,
+    run: &mut ReservedRun<'_>,
+) -> Result<(), RunError> {
+    reserve::wait_for_snapshots(session, run).await?;
+    Ok(reserve::read_clocks(session, config, run).await?)
 }
 
 /// How following a run ended.

@@ -99,6 +99,7 @@ pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planne
     let counts = match count(side, facts, &plan, &chosen, limit).await {
         Err(PlanError::Aggregate(AggregateError::Source(error))) if has_no_history(&error) => {
             plan.source.snapshot = None;
+            plan.decisions.retain(|decision| decision.subject != "snapshot");
             plan.decisions.push(Decision {
                 subject: "snapshot".into(),
                 choice: "none".into(),

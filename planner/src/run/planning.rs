@@ -247,6 +247,10 @@ fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
         );
     }
     for decision in &planned.plan.decisions {
+        if decision.choice == "not done" {
+            tracing::warn!(table = %name, "[{name}] {}: {} ({})", decision.subject, decision.choice, decision.reason);
+            continue;
+        }
         tracing::info!(
             table = %name,
             "[{name}] {}: {} ({})", decision.subject, decision.choice, decision.reason

@@ -43,7 +43,7 @@ pub async fn finish(
         describe(database, table);
     }
     let rows: i64 = tables.iter().map(|(_, table)| table.accounting.fetched).sum();
-    output::result(format!("run {} is {state}: {rows} rows read, {} tables", run.id, tables.len()));
+    output::result(format!("run {} is {state}: {rows} rows read, {} table(s)", run.id, tables.len()));
     let exit = Exit::of(state);
     if let Some(path) = report_json {
         return Ok(write(path, run, state, &tables).map_or_else(|failure| exit.worse(failure), |()| exit));
@@ -73,12 +73,17 @@ fn describe(database: &str, table: &TableProgress) {
     if let Some(class) = &table.error_class {
         output::result(format!("    {class}: {}", table.error_text.as_deref().unwrap_or_default()));
     }
+    for decision in table.decisions.iter().filter(|decision| decision.choice == "not done") {
+        output::result(format!("    {}: {} ({})", decision.subject, decision.choice, decision.reason));
+    }
     match table.state {
         TableState::Failed | TableState::Partial | TableState::Cancelled | TableState::Superseded => {
+            let chunks = match table.chunks.planned {
+                0 => String::new(),
+                planned => format!("{} of {planned} chunks failed; ", table.chunks.failed),
+            };
             output::result(format!(
-                "    {} of {} chunks failed; after mending the cause run `planner run --table {}` again",
-                table.chunks.failed,
-                table.chunks.planned,
+                "    {chunks}after mending the cause run it again with `--table {}`",
                 table.target.rsplit('.').next().unwrap_or(&table.target),
             ));
         }

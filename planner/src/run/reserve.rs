@@ -15,6 +15,10 @@ use crate::preflight::Ready;
 use crate::run::planning::shared_target;
 use crate::select::Selected;
 use crate::session::Session;
+use crate::snapshot::SNAPSHOT_LAG;
+
+/// Beyond the snapshot's lag, for statements that were still being answered when the last run ended.
+const SNAPSHOT_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long a planner may be silent before another may take its run over.
 pub const PLANNER_LEASE: Duration = Duration::from_secs(60);
@@ -50,9 +54,11 @@ pub struct ReservedEntry<'a> {
 pub enum Reserved<'a> {
     Run(ReservedRun<'a>),
     /// A target is held by another run; what had been written is cancelled again.
+    /// `is_same`: that run was asked to do exactly this.
     Held {
         database: String,
         holder: Box<Holder>,
+        is_same: bool,
     },
 }
 
@@ -67,7 +73,9 @@ pub async fn reserve<'a>(
 ) -> Result<Reserved<'a>, StoreError> {
     let id = RunId::generate();
     let mut run = ReservedRun { id, databases: Vec::new() };
-    for (name, ready) in by_database(ready) {
+    let databases = by_database(ready);
+    let is_one_database = databases.len() == 1;
+    for (name, ready) in databases {
         let new_tables: Vec<NewTable> = ready.iter().map(|ready| new_table(config, ready)).collect();
         let new_run = NewRun {
             id,
@@ -101,11 +109,42 @@ pub async fn reserve<'a>(
             }
             Ok(Reservation::HeldBy(holder)) => {
                 cancel(session, &run).await?;
-                return Ok(Reserved::Held { database: name, holder: Box::new(holder) });
+                let is_same = is_one_database && holder.config_hash == new_run.config_hash;
+                return Ok(Reserved::Held { database: name, holder: Box::new(holder), is_same });
             }
         }
     }
     Ok(Reserved::Run(run))
+}
+
+/// Waits until a snapshot taken now lies behind everything that the last runs on these targets have read. A run without
+/// a snapshot read the present; one that follows within the snapshot's lag would write an older state over it.
+///
+/// # Errors
+/// What a database says.
+pub async fn wait_for_snapshots(session: &Session, run: &ReservedRun<'_>) -> Result<(), StoreError> {
+    let mut wait = Duration::ZERO;
+    for database in &run.databases {
+        let client = session.pools.pool(&database.name)?.get().await?;
+        for table in &database.tables {
+            let Selected { source, entry } = table.ready.selected;
+            match thaw_status::last_of_target(&client, &source.target_schema, &entry.target).await? {
+                Some(last) if !last.had_snapshot => {
+                    let since = last.finished_ago.unwrap_or_default();
+                    wait = wait.max((SNAPSHOT_LAG + SNAPSHOT_MARGIN).saturating_sub(since));
+                }
+                _ => {}
+            }
+        }
+    }
+    if !wait.is_zero() {
+        tracing::info!(
+            wait_ms = wait.as_millis(),
+            "the last run read without a snapshot: waiting until one can lie behind it"
+        );
+        tokio::time::sleep(wait).await;
+    }
+    Ok(())
 }
 
 /// Reads the clock of each source once more, now that the run holds its targets.
