@@ -87,6 +87,29 @@ impl SourceType {
     pub fn is_integer(self) -> bool {
         matches!(self, Self::Number { scale: 0, .. })
     }
+
+    /// Whether its values can be compared, so that they have a greatest one and can stand in ORDER BY
+    /// (docs.snowflake.com/en/sql-reference/data-types-semistructured and data-types-geospatial say which cannot).
+    #[must_use]
+    pub fn is_ordered(self) -> bool {
+        match self {
+            Self::Number { .. }
+            | Self::Float
+            | Self::DecFloat
+            | Self::Boolean
+            | Self::Text { .. }
+            | Self::Binary
+            | Self::Date
+            | Self::Time { .. }
+            | Self::TimestampNtz { .. }
+            | Self::TimestampLtz { .. }
+            | Self::TimestampTz { .. }
+            | Self::Uuid => true,
+            Self::Variant | Self::Object | Self::Array | Self::Geography | Self::Geometry | Self::Vector => {
+                false
+            }
+        }
+    }
 }
 
 impl fmt::Display for SourceType {

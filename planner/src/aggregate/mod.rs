@@ -11,6 +11,11 @@ use crate::strategy::numeric_range::Bucket;
 pub struct TableCounts {
     pub rows: u64,
     pub null_watermarks: u64,
+    /// The greatest watermark at or below the question's ceiling, as the wire spells a value of its type, every digit
+    /// kept; `None` where there is none.
+    pub greatest_watermark: Option<String>,
+    /// Rows whose watermark lies above the ceiling.
+    pub rows_above_snapshot: u64,
     /// In the order of the key columns asked for.
     pub null_keys: Vec<u64>,
     /// Rows whose chunking column is NULL.
@@ -37,10 +42,11 @@ pub async fn totals(client: &Client, statement: &Statement) -> Result<TableCount
     let reader = Reader { row, position: 0 };
     Ok(TableCounts {
         rows: reader.count(0)?,
-        null_watermarks: reader.count(1)?,
-        null_keys: (2..row.len()).map(|column| reader.count(column)).collect::<Result<_, _>>()?,
-        null_rows: 0,
-        buckets: Vec::new(),
+        greatest_watermark: reader.text(1).map(str::to_owned),
+        null_watermarks: reader.count(2)?,
+        rows_above_snapshot: reader.count(3)?,
+        null_keys: (4..row.len()).map(|column| reader.count(column)).collect::<Result<_, _>>()?,
+        ..TableCounts::default()
     })
 }
 
@@ -55,9 +61,11 @@ pub async fn distribution(client: &Client, statement: &Statement) -> Result<Tabl
         let reader = Reader { row, position };
         let rows = reader.count(3)?;
         counts.rows += rows;
-        counts.null_watermarks += reader.count(5)?;
-        counts.null_keys.resize(row.len().saturating_sub(6), 0);
-        for (sum, column) in counts.null_keys.iter_mut().zip(6..) {
+        counts.greatest_watermark = reader.text(5).map(str::to_owned);
+        counts.null_watermarks += reader.count(6)?;
+        counts.rows_above_snapshot += reader.count(7)?;
+        counts.null_keys.resize(row.len().saturating_sub(8), 0);
+        for (sum, column) in counts.null_keys.iter_mut().zip(8..) {
             *sum += reader.count(column)?;
         }
         if reader.text(1).is_none() {

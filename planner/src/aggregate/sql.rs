@@ -1,7 +1,7 @@
 //! The text of the aggregate query: one statement that counts a table's rows, its NULL keys and NULL watermarks,
 //! and, where the table is to be cut by a column, the distribution of that column.
 
-use thaw_model::SfIdent;
+use thaw_model::{SfIdent, SourceType};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -9,17 +9,21 @@ pub struct Question<'a> {
     /// `FROM ... AT(...) WHERE ...` of the plan, as every chunk of it will read.
     pub source_clause: &'a str,
     pub key_columns: &'a [SfIdent],
-    pub watermark: Option<&'a SfIdent>,
+    pub watermark: Option<(&'a SfIdent, SourceType)>,
+    /// What no bound may exceed, as an SQL expression of the watermark's type; watermarks above it are counted and
+    /// are not the greatest. `None`: no ceiling.
+    pub ceiling: Option<&'a str>,
 }
 
-/// One row: rows, NULL watermarks, NULLs of each key column in order.
+/// One row: rows, greatest watermark, NULL watermarks, watermarks above the ceiling, NULLs of each key column in order.
 #[must_use]
 pub fn totals(question: Question<'_>) -> String {
-    format!("select count(*), {}\n{}", counts(question).join(", "), question.source_clause)
+    let Question { source_clause, .. } = question;
+    format!("select count(*), {}, {}\n{source_clause}", greatest(question), counts(question).join(", "))
 }
 
 /// One row a bucket, in ascending order of the values: bucket number (-1: the rows whose column is NULL), least and
-/// greatest value, rows, rows before the greatest value, then NULL watermarks and NULL keys as in [`totals`].
+/// greatest value, rows, rows before the greatest value, then what [`totals`] tells after the rows.
 ///
 /// Values are ordered and numbered by the rows before them; a bucket is a stretch of about `grain` rows. Neighbouring
 /// equal values cannot fall apart, because rows are counted per value first.
@@ -33,24 +37,39 @@ pub fn distribution(question: Question<'_>, column: &SfIdent, grain: u64) -> Str
     let sums: Vec<String> = names.iter().map(|name| format!("sum({name})")).collect();
     format!(
         "select case when c is null then -1 else floor(before / {grain}) end as bucket, min(c), max(c), sum(n), \
-         max(before) - min(before), {sums}\n\
-         from (select c, n, {names}, sum(n) over (order by c nulls first rows between unbounded preceding and \
+         max(before) - min(before), max(w), {sums}\n\
+         from (select c, n, max(w) over () as w, {names}, sum(n) over (order by c nulls first rows between unbounded preceding and \
          current row) - n as before\n\
-         from (select {column} as c, count(*) as n, {inner}\n{source}\ngroup by {column}))\n\
+         from (select {column} as c, count(*) as n, {greatest} as w, {inner}\n{source}\ngroup by {column}))\n\
          group by 1 order by 1",
         sums = sums.join(", "),
         names = names.join(", "),
         inner = inner.join(", "),
+        greatest = greatest(question),
         source = question.source_clause,
     )
 }
 
+/// The greatest watermark at or below the ceiling, bare, so that the wire carries its every digit.
+fn greatest(question: Question<'_>) -> String {
+    let Some((column, source_type)) = question.watermark else { return "null".to_owned() };
+    let column = column.quoted();
+    match question.ceiling {
+        _ if !source_type.is_ordered() => "null".to_owned(),
+        None => format!("max({column})"),
+        Some(ceiling) => format!("max(case when {column} <= {ceiling} then {column} end)"),
+    }
+}
+
+/// NULL watermarks, watermarks above the ceiling, NULLs of each key.
 fn counts(question: Question<'_>) -> Vec<String> {
-    let watermark = question
-        .watermark
-        .map_or_else(|| "0".to_owned(), |column| format!("count_if({} is null)", column.quoted()));
+    let none = || "0".to_owned();
+    let watermark = question.watermark.map(|(column, _)| column.quoted());
+    let nulls = watermark.as_ref().map_or_else(none, |column| format!("count_if({column} is null)"));
+    let above = watermark.zip(question.ceiling);
+    let above = above.map_or_else(none, |(column, ceiling)| format!("count_if({column} > {ceiling})"));
     let keys = question.key_columns.iter().map(|key| format!("count_if({} is null)", key.quoted()));
-    std::iter::once(watermark).chain(keys).collect()
+    [nulls, above].into_iter().chain(keys).collect()
 }
 
 #[cfg(test)]
@@ -61,16 +80,25 @@ mod tests {
     fn totals_count_rows_null_watermarks_and_null_keys() {
         let keys = [SfIdent::exact("Patient Id")];
         let watermark = SfIdent::exact("UPDATED_AT");
-        let question = Question { source_clause: "from t", key_columns: &keys, watermark: Some(&watermark) };
+        let question = Question {
+            source_clause: "from t",
+            key_columns: &keys,
+            watermark: Some((&watermark, SourceType::Date)),
+            ceiling: Some("'2024-01-01'::date"),
+        };
         assert_eq!(
             totals(question),
-            "select count(*), count_if(\"UPDATED_AT\" is null), count_if(\"Patient Id\" is null)\nfrom t"
+            "select count(*), max(case when \"UPDATED_AT\" <= '2024-01-01'::date then \"UPDATED_AT\" end), \
+             count_if(\"UPDATED_AT\" is null), count_if(\"UPDATED_AT\" > '2024-01-01'::date), \
+             count_if(\"Patient Id\" is null)\nfrom t"
         );
+        let question = Question { ceiling: None, ..question };
+        assert!(totals(question).starts_with("select count(*), max(\"UPDATED_AT\"), count_if("));
     }
 
     #[test]
     fn a_distribution_is_one_statement_and_counts_per_value_first() {
-        let question = Question { source_clause: "from t", key_columns: &[], watermark: None };
+        let question = Question { source_clause: "from t", key_columns: &[], watermark: None, ceiling: None };
         let sql = distribution(question, &SfIdent::exact("ID"), 6250);
         assert!(sql.contains("floor(before / 6250)"), "{sql}");
         assert!(sql.contains("group by \"ID\""), "{sql}");

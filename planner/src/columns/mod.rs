@@ -22,8 +22,8 @@ pub struct Mapped {
     /// The uniqueness columns, by both their names.
     pub keys: Vec<(SfIdent, PgIdent)>,
     pub watermark: Option<Watermark>,
-    /// The first chunking column; the others only order.
-    pub chunking: Option<(SfIdent, SourceType)>,
+    /// The chunking columns: the first makes the ranges, the others only order.
+    pub chunking: Vec<(SfIdent, SourceType)>,
     /// A GENERATED ALWAYS identity column is among the columns.
     pub overriding_system_value: bool,
 }
@@ -251,18 +251,22 @@ impl<'a> Mapper<'a> {
         })
     }
 
-    fn chunking(&mut self) -> Option<(SfIdent, SourceType)> {
-        let column = self.entry.chunking_columns.first()?;
-        let Some(found) = find_source(self.source, &column.name) else {
-            self.fault("chunking_columns", format!("the source has no column \"{}\"", column.name));
-            return None;
-        };
-        let Some(source_type) = found.source_type else {
-            let message = format!("\"{}\" is {}, which cannot be cut", found.name, found.type_name);
-            self.fault("chunking_columns", message);
-            return None;
-        };
-        Some((found.name.clone(), source_type))
+    fn chunking(&mut self) -> Vec<(SfIdent, SourceType)> {
+        let mut columns = Vec::new();
+        for column in &self.entry.chunking_columns {
+            let Some(found) = find_source(self.source, &column.name) else {
+                self.fault("chunking_columns", format!("the source has no column \"{}\"", column.name));
+                continue;
+            };
+            match found.source_type {
+                Some(source_type) => columns.push((found.name.clone(), source_type)),
+                None => {
+                    let message = format!("\"{}\" is {}, which cannot be cut", found.name, found.type_name);
+                    self.fault("chunking_columns", message);
+                }
+            }
+        }
+        columns
     }
 }
 

@@ -116,7 +116,7 @@ pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planne
 }
 
 fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {
-    let first = facts.mapped.chunking.as_ref().map(|(column, source_type)| (column, *source_type));
+    let first = facts.mapped.chunking.first().map(|(column, source_type)| (column, *source_type));
     let named = |chosen| {
         let decision = Decision {
             subject: "strategy".into(),
@@ -162,7 +162,12 @@ async fn count(
     let question = aggregate::sql::Question {
         source_clause: &source_clause,
         key_columns: &key_columns,
-        watermark: facts.mapped.watermark.as_ref().map(|watermark| &watermark.source),
+        watermark: facts
+            .mapped
+            .watermark
+            .as_ref()
+            .map(|watermark| (&watermark.source, watermark.source_type)),
+        ceiling: None,
     };
     let statement = |sql| source::statement(side.config, facts.source, facts.entry, sql);
     Ok(match chosen {
