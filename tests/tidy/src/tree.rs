@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Folders that hold no source.
+/// What holds no source. `.git` is a folder in a clone and a file in a work tree of one.
 const SKIPPED: [&str; 3] = ["target", ".git", ".services"];
 
 /// One file that is text.
@@ -94,10 +94,11 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) -> Result<()> {
         let entry = entry?;
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
+        if SKIPPED.contains(&name.as_str()) {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            if !SKIPPED.contains(&name.as_str()) {
-                collect(root, &path, files)?;
-            }
+            collect(root, &path, files)?;
             continue;
         }
         // What is not text is no source; what the version control ignores is not ours.
