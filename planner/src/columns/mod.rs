@@ -26,6 +26,8 @@ pub struct Mapped {
     pub chunking: Vec<(SfIdent, SourceType)>,
     /// A GENERATED ALWAYS identity column is among the columns.
     pub overriding_system_value: bool,
+    /// The loaded columns of the target whose `=` takes different texts for equal, by their collation.
+    pub loosely_equal: Vec<PgIdent>,
 }
 
 /// The watermark column on both sides.
@@ -61,9 +63,11 @@ pub fn map(
         target.columns.iter().any(|t| t.name == column.target && t.identity == Identity::Always)
     };
     let overriding_system_value = columns.iter().any(always);
+    let loose = target.columns.iter().filter(|column| !column.collation_deterministic);
+    let loosely_equal = loose.map(|column| column.name.clone()).collect();
     if mapper.faults.is_empty() {
         let left_out = mapper.left_out;
-        Ok(Mapped { columns, left_out, keys, watermark, chunking, overriding_system_value })
+        Ok(Mapped { columns, left_out, keys, watermark, chunking, overriding_system_value, loosely_equal })
     } else {
         Err(mapper.faults)
     }
@@ -316,4 +320,4 @@ fn find_planned<'a>(columns: &'a [PlannedColumn], name: &str) -> Option<&'a Plan
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

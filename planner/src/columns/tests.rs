@@ -14,7 +14,7 @@ use thaw_postgres::catalog::{
 use super::{Mapped, map};
 use crate::introspect::source::SourceColumn;
 
-fn entry() -> TableEntry {
+pub(crate) fn entry() -> TableEntry {
     TableEntry {
         path: "sources[0].tables[0]".into(),
         enabled: true,
