@@ -6,6 +6,7 @@ use std::fmt;
 
 use sqlparser::ast::{BinaryOperator, CastKind, Expr, Ident, TypedString, UnaryOperator};
 use thaw_config::TableEntry;
+use thaw_model::SfIdent;
 use thaw_model::plan::PlannedColumn;
 
 use super::column::{Column, Comparison, Kind};
@@ -179,9 +180,7 @@ impl<'a> Translator<'a> {
             Expr::Nested(inner) => self.operand(inner),
             Expr::Identifier(name) => self.column(name).map(Operand::Column),
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [table, name] if exact(table) == self.entry.source.as_str() => {
-                    self.column(name).map(Operand::Column)
-                }
+                [table, name] if exact(table) == self.entry.source => self.column(name).map(Operand::Column),
                 _ => Err(not_translated("a column of another table, or a part of one")),
             },
             Expr::Value(value) => literal::read(&value.value).map(Operand::Literal).map_err(not_translated),
@@ -206,7 +205,7 @@ impl<'a> Translator<'a> {
     fn column(&self, name: &Ident) -> Result<Column<'a>, NotTranslated> {
         let exact = exact(name);
         let planned: Option<&'a PlannedColumn> =
-            self.mapped.columns.iter().find(|column| column.source.as_str() == exact);
+            self.mapped.columns.iter().find(|column| column.source == exact);
         planned
             .map(|planned| Column::new(planned, self.entry, self.mapped))
             .ok_or_else(|| not_translated(format!("column \"{exact}\" is not loaded")))
@@ -224,12 +223,9 @@ fn cast(operand: Operand<'_>, declared: Declared) -> Result<Operand<'_>, NotTran
     }
 }
 
-fn exact(name: &Ident) -> String {
-    // The parser leaves doubled quotes alone, as it does in texts.
-    match name.quote_style {
-        Some(_) => name.value.replace("\"\"", "\""),
-        None => name.value.to_uppercase(),
-    }
+/// The name as the catalogue spells it: unquoted names fold, quoted ones are exact.
+fn exact(name: &Ident) -> SfIdent {
+    SfIdent::folded(&name.to_string())
 }
 
 fn comparison(op: &BinaryOperator) -> Result<Comparison, NotTranslated> {

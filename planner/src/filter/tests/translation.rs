@@ -41,6 +41,7 @@ fn mapped() -> Mapped {
             planned("NANOS", S::TimestampNtz { scale: 9 }, "nanos", T::Timestamp { precision: 6 }),
             planned("LTZ", S::TimestampLtz { scale: 6 }, "ltz", T::Timestamptz { precision: 6 }),
             planned("TZ", S::TimestampTz { scale: 6 }, "tz", T::Timestamptz { precision: 6 }),
+            planned("say \"hi\"", number, "hi", T::Int4),
             planned("F", S::Float, "f", T::Float8),
             planned("V", S::Variant, "v", T::Jsonb),
         ],
@@ -73,6 +74,7 @@ fn note_22_quoted_mixed_case_columns_become_the_targets_columns() {
     );
     assert_eq!(translated("id = 1"), r#"("id" = 1)"#);
     assert_eq!(translated("t.id = -1"), r#"("id" = -1)"#);
+    assert_eq!(translated(r#""say ""hi""" = 1"#), r#"("hi" = 1)"#);
     assert!(refused("\"id\" = 1").contains("\"id\" is not loaded"));
     assert!(refused("other.id = 1").contains("another table"));
 }
