@@ -48,7 +48,7 @@ fn mapped() -> Mapped {
         left_out: Vec::new(),
         keys: Vec::new(),
         watermark: None,
-        chunking: None,
+        chunking: Vec::new(),
         overriding_system_value: false,
         loosely_equal: vec![PgIdent::exact("loose")],
     }
