@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
-use thaw_model::RunId;
 use thaw_telemetry::LogFormat;
 
 use crate::exit::Exit;
+use crate::find_run::RunRef;
 use crate::output;
 
 const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 usage or configuration, \
@@ -23,7 +23,6 @@ const LATER: &[&str] = &[
     "--full",
     "--since",
     "--show-ranges",
-    "cancel",
     "retry",
     "verify",
     "quarantine",
@@ -69,6 +68,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the progress of a run
     Status(StatusArgs),
+    /// End a running run; what was loaded stays
+    Cancel(CancelArgs),
     /// Make or update the status tables in every target database (run does it too)
     Init,
     /// Print the JSON Schema of the configuration
@@ -112,14 +113,21 @@ pub struct CheckArgs {
 /// Flags of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The run [default: the newest]
-    pub run: Option<RunId>,
+    /// The run: its id, or the beginning of it [default: the newest]
+    pub run: Option<RunRef>,
     /// As JSON, one object a line
     #[arg(long)]
     pub json: bool,
     /// Go on until the run has ended; the exit code is then the run's
     #[arg(long)]
     pub watch: bool,
+}
+
+/// Flags of `cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The run: its id, or the beginning of it
+    pub run: RunRef,
 }
 
 /// Reads the process's arguments. What is wrong with them has been said when this fails.

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod commands;
 pub mod exit;
 pub mod filter;
+pub mod find_run;
 pub mod introspect;
 pub mod load_mode;
 pub mod output;

@@ -1,5 +1,7 @@
 //! What one planner process talks to.
 
+use std::time::Duration;
+
 use thaw_config::Config;
 use thaw_model::WorkerId;
 use thaw_postgres::PoolSet;
@@ -15,6 +17,8 @@ pub struct Session {
     pub snowflake: Client,
     pub pools: PoolSet,
     pub planner: WorkerId,
+    /// How long a planner may be silent before another may take its run over: as long as a worker may.
+    pub lease: Duration,
 }
 
 impl Session {
@@ -28,6 +32,7 @@ impl Session {
             snowflake: connections::snowflake(&config.snowflake)?,
             pools: connections::pools(config, &planner, PLANNING_CONCURRENCY),
             planner,
+            lease: config.worker.lease,
         })
     }
 }

@@ -158,6 +158,30 @@ async fn watching_ends_with_the_run_and_with_its_exit_code() {
 }
 
 #[tokio::test]
+async fn cancelling_says_what_it_did_once_and_takes_the_beginning_of_an_id() {
+    let database = TestDatabase::create().await;
+    let dir = with_config(&database, database.password());
+    stdout(&planner(&dir, &["init"]));
+    let run = reserve(&database).await.to_string();
+    // An id begins with its time; the random part tells two of one moment apart.
+    let beginning = &run[..25];
+    let first = stdout(&planner(&dir, &["cancel", beginning]));
+    assert!(first.contains("is cancelled: 1 table(s) and 0 chunk(s) were open"), "{first}");
+    let again = stdout(&planner(&dir, &["cancel", &run]));
+    assert!(again.contains("is cancelled already; nothing has changed"), "{again}");
+    assert!(stdout(&planner(&dir, &["status", beginning])).starts_with(&format!("run {run}: cancelled")));
+    reserve(&database).await;
+
+    let unknown = RunId::generate().to_string();
+    let refused = planner(&dir, &["cancel", &unknown]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains(&format!("no run {unknown}")), "{}", text(&refused.stderr));
+    let ambiguous = planner(&dir, &["cancel", &run[..4]]);
+    assert_eq!(ambiguous.status.code(), Some(1));
+    assert!(text(&ambiguous.stderr).contains("begins several runs"), "{}", text(&ambiguous.stderr));
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_said_without_it() {
     let database = TestDatabase::create().await;
     let dir = with_config(&database, "canary-password");

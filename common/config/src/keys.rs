@@ -230,7 +230,7 @@ pub(crate) static WORKER: Section = Section {
             "lease_seconds",
             Kind::Integer { min: 1, max: 3600 },
             Optional("60"),
-            "how long a claimed chunk belongs to a silent worker",
+            "how long a claimed chunk belongs to a silent worker, and a run to a silent planner",
         ),
         key(
             "heartbeat_seconds",

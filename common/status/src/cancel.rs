@@ -11,16 +11,30 @@ const CLOSE_RUN: &str = include_str!("sql/close_run_if_open.sql");
 const CLOSE_TABLES: &str = include_str!("sql/close_tables_of_run.sql");
 const CLOSE_CHUNKS: &str = include_str!("sql/close_open_chunks_of_run.sql");
 
-/// Cancels a running run with its open tables and chunks. False: it is not running (any more). A cancelled run can
-/// only be revived by its id. Afterwards restore what [`crate::indexes::tables_without_their_indexes`] names.
+/// What cancelling a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was running; so many of its tables and chunks were open.
+    Now { tables: u64, chunks: u64 },
+    /// It was over before; nothing has changed.
+    Already(RunState),
+    /// This database has no such run.
+    Unknown,
+}
+
+/// Cancels a running run with its open tables and chunks. A cancelled run can only be revived by its id. Redispatch
+/// restores what [`crate::indexes::tables_without_their_indexes`] names afterwards.
 ///
 /// # Errors
 /// What PostgreSQL says; nothing has changed then.
-pub async fn cancel_run(client: &mut Client, run: RunId) -> Result<bool, StoreError> {
+pub async fn cancel_run(client: &mut Client, run: RunId) -> Result<Cancelled, StoreError> {
     let transaction = client.transaction().await?;
     let closed = close(&transaction, run, RunState::Cancelled).await?;
     transaction.commit().await?;
-    Ok(closed)
+    if let Some((tables, chunks)) = closed {
+        return Ok(Cancelled::Now { tables, chunks });
+    }
+    Ok(crate::run_state(client, run).await?.map_or(Cancelled::Unknown, Cancelled::Already))
 }
 
 /// Marks an unfinished run, its unfinished tables and open chunks as superseded. Its targets are free then: reserve the
@@ -32,16 +46,20 @@ pub async fn supersede_run(client: &mut Client, run: RunId) -> Result<bool, Stor
     let transaction = client.transaction().await?;
     let closed = close(&transaction, run, RunState::Superseded).await?;
     transaction.commit().await?;
-    Ok(closed)
+    Ok(closed.is_some())
 }
 
-/// Run, tables, chunks, in this order.
-async fn close(transaction: &Transaction<'_>, run: RunId, becomes: RunState) -> Result<bool, StoreError> {
+/// Run, tables, chunks, in this order; how many tables and chunks it closed.
+async fn close(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    becomes: RunState,
+) -> Result<Option<(u64, u64)>, StoreError> {
     let state = becomes.as_str();
     if transaction.execute(CLOSE_RUN, &[&run.0, &state]).await? == 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    transaction.execute(CLOSE_TABLES, &[&run.0, &state]).await?;
-    transaction.execute(CLOSE_CHUNKS, &[&run.0, &state]).await?;
-    Ok(true)
+    let tables = transaction.execute(CLOSE_TABLES, &[&run.0, &state]).await?;
+    let chunks = transaction.execute(CLOSE_CHUNKS, &[&run.0, &state]).await?;
+    Ok(Some((tables, chunks)))
 }

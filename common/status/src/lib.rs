@@ -28,7 +28,7 @@ pub mod settings;
 pub mod start;
 pub mod table;
 
-pub use cancel::{cancel_run, supersede_run};
+pub use cancel::{Cancelled, cancel_run, supersede_run};
 pub use chunk::{
     Claim, ClaimedChunk, Settled, Settlement, Truth, claim, complete_empty, heartbeat, read_chunk, settle,
 };

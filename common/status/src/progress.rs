@@ -12,6 +12,7 @@ use crate::row;
 
 const RUN_STATE: &str = include_str!("sql/read_run_state.sql");
 const RUNS: &str = include_str!("sql/list_runs.sql");
+const BY_PREFIX: &str = include_str!("sql/find_runs_by_prefix.sql");
 const TABLES: &str = include_str!("sql/list_tables_of_run.sql");
 
 /// A run in one database. Serialized, states are text and durations seconds.
@@ -96,6 +97,18 @@ pub async fn read_run(client: &Client, run: RunId) -> Result<Option<RunProgress>
 /// What PostgreSQL says.
 pub async fn list_runs(client: &Client, limit: i64) -> Result<Vec<RunProgress>, StoreError> {
     select_runs(client, None, limit).await
+}
+
+/// The runs whose id begins with `prefix` (lowercase, hyphens included), the newest first, at most `limit`.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn runs_beginning_with(
+    client: &Client,
+    prefix: &str,
+    limit: i64,
+) -> Result<Vec<RunId>, StoreError> {
+    client.query(BY_PREFIX, &[&prefix, &limit]).await?.iter().map(row::run_id).collect()
 }
 
 async fn select_runs(

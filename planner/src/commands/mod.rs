@@ -1,5 +1,6 @@
 //! One module a command; what all of them need first is here: logs, the configuration, the runtime.
 
+pub mod cancel;
 pub mod check;
 pub mod init;
 pub mod run;
@@ -49,6 +50,7 @@ async fn connected(command: &Command, config: Config) -> Exit {
         Command::Run(args) => Box::pin(run::execute(&run_options(args), &Arc::new(config))).await,
         Command::Check(_) => check::online(&config).await,
         Command::Status(args) => status::execute(args, &config).await,
+        Command::Cancel(args) => cancel::execute(&args.run, &config).await,
         Command::Init => init::execute(&config).await,
         Command::Schema => schema::print(),
     }

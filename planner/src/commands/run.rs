@@ -122,6 +122,7 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     for _ in 0..ATTACH_ATTEMPTS {
         match reserve::reserve(&session, config, ready.clone()).await? {
             Reserved::Run(mut run) => {
+                let _holding = Holding::start(&session, &run);
                 // No earlier than the run holds its targets: another run may have loaded a younger state just before.
                 if let Err(error) = look_at_clocks(&session, config, &mut run).await {
                     reserve::cancel(&session, &run).await?;
@@ -138,6 +139,7 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
                     tracing::warn!(run_id = %holder.run, "an earlier run that was never planned to its end is superseded");
                 }
                 Attached::Following(earlier) => {
+                    let _holding = Holding::start(&session, &earlier);
                     output::complaint(format!(
                         "run {} has lost its planner; following it to its end first",
                         earlier.id
@@ -196,8 +198,8 @@ struct Process<'a> {
 
 impl Process<'_> {
     /// Plans the run's tables, follows the run to its end, and reports. A run that was taken over has its plans.
+    /// The caller keeps the planner's lease alive.
     async fn carry_out(&self, run: &ReservedRun<'_>, broker: Option<&RabbitQueue>) -> Result<Exit, RunError> {
-        let _holding = Holding::start(self.session, run);
         let end = match broker {
             Some(queue) => self.follow(run, &queue.publisher()).await,
             None => self.follow_locally(run).await,

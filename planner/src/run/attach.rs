@@ -4,7 +4,7 @@
 use thaw_model::RunState;
 use thaw_status::{Holder, StoreError};
 
-use crate::run::reserve::{PLANNER_LEASE, ReservedDatabase, ReservedRun};
+use crate::run::reserve::{ReservedDatabase, ReservedRun};
 use crate::session::Session;
 
 /// What became of the run that holds a target.
@@ -54,7 +54,7 @@ pub async fn attach<'a>(session: &Session, holder: &Holder) -> Result<Attached<'
     let mut run = ReservedRun { id: holder.run, databases: Vec::new() };
     for name in databases {
         let client = session.pools.pool(&name)?.get().await?;
-        let taken = thaw_status::take_over_run(&client, holder.run, &session.planner, PLANNER_LEASE).await?;
+        let taken = thaw_status::take_over_run(&client, holder.run, &session.planner, session.lease).await?;
         if let Some(planner) = taken {
             run.databases.push(ReservedDatabase { name, planner, tables: Vec::new() });
         }

@@ -20,9 +20,6 @@ use crate::snapshot::SNAPSHOT_LAG;
 /// Beyond the snapshot's lag, for statements that were still being answered when the last run ended.
 const SNAPSHOT_MARGIN: Duration = Duration::from_secs(1);
 
-/// How long a planner may be silent before another may take its run over.
-pub const PLANNER_LEASE: Duration = Duration::from_secs(60);
-
 /// A run that holds its targets in every database.
 #[derive(Debug)]
 pub struct ReservedRun<'a> {
@@ -83,7 +80,7 @@ pub async fn reserve<'a>(
                 new_tables.iter().map(|table| table.config_hash.as_str()),
             ),
             planner: session.planner.clone(),
-            planner_lease: PLANNER_LEASE,
+            planner_lease: session.lease,
             settings: connections::fleet_settings(config),
             program: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
         };

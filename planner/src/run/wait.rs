@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::run::progress::Progress;
-use crate::run::reserve::{PLANNER_LEASE, ReservedDatabase, ReservedRun};
+use crate::run::reserve::{ReservedDatabase, ReservedRun};
 use crate::session::Session;
 
 /// How often the status tables are asked whether the run has ended.
@@ -108,14 +108,14 @@ impl Holding {
     #[must_use]
     pub fn start(session: &Session, run: &ReservedRun<'_>) -> Self {
         let mut task = JoinSet::new();
-        let pools = session.pools.clone();
+        let (pools, lease) = (session.pools.clone(), session.lease);
         let claims: Vec<(String, PlannerClaim)> =
             run.databases.iter().map(|database| (database.name.clone(), database.planner.clone())).collect();
         task.spawn(async move {
             loop {
-                tokio::time::sleep(PLANNER_LEASE / 4).await;
+                tokio::time::sleep(lease / 4).await;
                 for (database, planner) in &claims {
-                    if let Err(error) = renew(&pools, database, planner).await {
+                    if let Err(error) = renew(&pools, database, planner, lease).await {
                         tracing::warn!(database, error = %error, "planner lease is not renewed");
                     }
                 }
@@ -125,10 +125,15 @@ impl Holding {
     }
 }
 
-async fn renew(pools: &PoolSet, database: &str, planner: &PlannerClaim) -> Result<(), StoreError> {
+async fn renew(
+    pools: &PoolSet,
+    database: &str,
+    planner: &PlannerClaim,
+    lease: Duration,
+) -> Result<(), StoreError> {
     let client = pools.pool(database)?.get().await?;
     // False: the run has ended here, or another planner has it; whatever is written next says which.
-    thaw_status::renew_planner(&client, planner, PLANNER_LEASE).await.map(drop)
+    thaw_status::renew_planner(&client, planner, lease).await.map(drop)
 }
 
 /// Waits. A database that cannot be asked for a while is asked again: the run does not depend on this process.

@@ -47,7 +47,8 @@ async fn indexes_come_back_after_a_run_that_was_cancelled() {
     let planned = rig.plan_as(plan, None).await;
     thaw_status::start_table(&mut rig.client, planned.run, planned.table).await.expect("starts");
     assert_eq!(count(&rig, INDEXES).await, 0);
-    assert!(thaw_status::cancel_run(&mut rig.client, planned.run).await.expect("cancels"));
+    let cancelled = thaw_status::cancel_run(&mut rig.client, planned.run).await.expect("cancels");
+    assert!(matches!(cancelled, thaw_status::Cancelled::Now { .. }));
     let workers = [rig.work(1), rig.work(1)];
     wait::until("the indexes to be back", DEADLINE, async || Ok(count(&rig, INDEXES).await == 2))
         .await

@@ -45,7 +45,8 @@ async fn a_fence_that_is_lost_during_the_load_cannot_commit() {
     let chunk = claimed(&client, loading.run, loading.chunk(0), &worker).await;
     let open = LoadTx::begin(&mut client, &chunk).await.expect("begins");
     insert_rows(&open, &chunk).await;
-    assert!(thaw_status::cancel_run(&mut store.client, loading.run).await.expect("cancels"));
+    let cancelled = thaw_status::cancel_run(&mut store.client, loading.run).await.expect("cancels");
+    assert!(matches!(cancelled, thaw_status::Cancelled::Now { .. }));
     let error = open.complete(ten_rows(), PhaseTimes::default()).await.expect_err("the fence is lost");
     assert!(matches!(error, StoreError::FenceLost), "{error}");
     assert_eq!(error.disposition(), Disposition::Abandon);

@@ -115,7 +115,8 @@ async fn dropped_indexes_come_back_with_everything_they_had() {
     let left: i64 = store.one("select count(*) from pg_index where indrelid = 'public.rows'::regclass").await;
     assert_eq!(left, 2, "unique ones stay");
     // The run dies; nothing else is forgotten.
-    assert!(thaw_status::cancel_run(&mut store.client, planner.run).await.expect("cancels"));
+    let cancelled = thaw_status::cancel_run(&mut store.client, planner.run).await.expect("cancels");
+    assert!(matches!(cancelled, thaw_status::Cancelled::Now { .. }));
     let behind = thaw_status::indexes::tables_without_their_indexes(&store.client).await.expect("lists");
     assert_eq!(behind, vec![table]);
     let mut clients = join_all((0..3).map(|_| store.connect())).await;

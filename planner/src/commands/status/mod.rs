@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
+use crate::find_run;
 use crate::output;
 use crate::session::Session;
 use view::RunView;
@@ -30,7 +31,16 @@ pub async fn execute(args: &StatusArgs, config: &Config) -> Exit {
     };
     let mut tick = tokio::time::interval(WATCH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut wanted = args.run;
+    let mut wanted = match &args.run {
+        Some(named) => match find_run::find(&session, named).await {
+            Ok(run) => Some(run),
+            Err(error) => {
+                output::complaint(format!("error: {error}"));
+                return Exit::Configuration;
+            }
+        },
+        None => None,
+    };
     loop {
         tokio::select! {
             _ = tick.tick() => {}
