@@ -164,7 +164,7 @@ async fn cancelling_says_what_it_did_once_and_takes_the_beginning_of_an_id() {
     stdout(&planner(&dir, &["init"]));
     let run = reserve(&database).await.to_string();
     // An id begins with its time; the random part tells two of one moment apart.
-    let beginning = &run[..25];
+    let beginning = run.get(..25).expect("an id is longer");
     let first = stdout(&planner(&dir, &["cancel", beginning]));
     assert!(first.contains("is cancelled: 1 table(s) and 0 chunk(s) were open"), "{first}");
     let again = stdout(&planner(&dir, &["cancel", &run]));
@@ -176,7 +176,7 @@ async fn cancelling_says_what_it_did_once_and_takes_the_beginning_of_an_id() {
     let refused = planner(&dir, &["cancel", &unknown]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains(&format!("no run {unknown}")), "{}", text(&refused.stderr));
-    let ambiguous = planner(&dir, &["cancel", &run[..4]]);
+    let ambiguous = planner(&dir, &["cancel", run.get(..4).expect("an id is longer")]);
     assert_eq!(ambiguous.status.code(), Some(1));
     assert!(text(&ambiguous.stderr).contains("begins several runs"), "{}", text(&ambiguous.stderr));
 }
