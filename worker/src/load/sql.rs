@@ -40,15 +40,20 @@ pub(super) fn try_target(plan: &TablePlan) -> String {
 }
 
 /// A staging table with the target's types and a column for the row's position. Types come from the target itself,
-/// so that the plan need not spell them.
+/// so that the plan need not spell them. Compiling the merge would take longer than running it.
 pub(super) fn create_stage(plan: &TablePlan) -> String {
     format!(
-        "create temporary table {STAGE} on commit drop as \
+        "set local jit = off; create temporary table {STAGE} on commit drop as \
          select {}, null::bigint as {} from {} with no data",
         column_list(&plan.columns),
         ordinal(plan).quoted(),
         target(plan)
     )
+}
+
+/// What the planner must know of the stage: without it, it takes any number of rows for two hundred keys.
+pub(super) fn analyze_stage(arbiter: &Arbiter) -> String {
+    format!("analyze {STAGE} ({})", name_list(&arbiter.columns))
 }
 
 pub(super) fn copy_into_stage(plan: &TablePlan) -> String {
@@ -60,6 +65,10 @@ pub(super) fn copy_into_stage(plan: &TablePlan) -> String {
 }
 
 /// Merges the stage into the target and counts in the server: one row `(newest, inserted, updated)`.
+///
+/// ON CONFLICT locks every row it meets, also those whose WHERE then refuses the write. So rows that do not differ, or
+/// are older, are left out by a join first. What the join saw may be another row by the time it is written: the same
+/// conditions stand again at the conflict, where PostgreSQL holds the row.
 pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, partitioned: bool) -> String {
     let changed: Vec<&PlannedColumn> =
         plan.columns.iter().filter(|column| !arbiter.columns.contains(&column.target)).collect();
@@ -69,50 +78,74 @@ pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, partitioned: bool) -> 
     }
     let assignments: Vec<String> =
         changed.iter().map(|column| format!("{0} = excluded.{0}", column.target.quoted())).collect();
-    let differs: Vec<String> = changed
-        .iter()
-        .map(|column| {
-            format!("{} is distinct from {}", comparable("t", column), comparable("excluded", column))
-        })
-        .collect();
-    let not_older = watermark(plan)
-        .map(|watermark| {
-            let name = watermark.quoted();
-            format!("(t.{name} is null or t.{name} <= excluded.{name}) and ")
-        })
-        .unwrap_or_default();
     let was_inserted =
         if partitioned { format!("not {}", was_there(plan, arbiter)) } else { "t.xmax = 0".to_owned() };
     format!(
-        "{newest}, written as (insert into {target} as t ({columns}){overriding} \
-         select {columns} from newest \
+        "{newest}, changed as (select newest.* from newest left join {target} as t on {same_key} \
+         where {is_absent} or ({seen})), \
+         written as (insert into {target} as t ({columns}){overriding} \
+         select {columns} from changed order by {keys} \
          on conflict ({keys}) do update set {assignments} \
-         where {not_older}({differs}) \
+         where {guard} \
          returning {was_inserted} as inserted) \
          select (select count(*) from newest) as newest, \
          count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated from written",
         newest = newest(plan, arbiter),
         target = target(plan),
+        same_key = same_key(arbiter),
+        is_absent = is_absent(arbiter),
+        seen = replaces(plan, &changed, "newest"),
         columns = column_list(&plan.columns),
         overriding = overriding(plan),
         keys = name_list(&arbiter.columns),
         assignments = assignments.join(", "),
-        differs = differs.join(" or "),
+        guard = replaces(plan, &changed, "excluded"),
     )
 }
 
 /// Inserts what is not there; counts like [`upsert`], with no row updated.
 pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter) -> String {
     format!(
-        "{newest}, written as (insert into {target} ({columns}){overriding} \
-         select {columns} from newest on conflict ({keys}) do nothing returning 1) \
+        "{newest}, missing as (select newest.* from newest left join {target} as t on {same_key} where {is_absent}), \
+         written as (insert into {target} ({columns}){overriding} \
+         select {columns} from missing order by {keys} on conflict ({keys}) do nothing returning 1) \
          select (select count(*) from newest) as newest, count(*) as inserted, 0::bigint as updated from written",
         newest = newest(plan, arbiter),
         target = target(plan),
+        same_key = same_key(arbiter),
+        is_absent = is_absent(arbiter),
         columns = column_list(&plan.columns),
         overriding = overriding(plan),
         keys = name_list(&arbiter.columns),
     )
+}
+
+/// The row of `side` is not older than the target's `t`, and differs from it.
+fn replaces(plan: &TablePlan, changed: &[&PlannedColumn], side: &str) -> String {
+    let differs: Vec<String> = changed
+        .iter()
+        .map(|column| format!("{} is distinct from {}", comparable("t", column), comparable(side, column)))
+        .collect();
+    let not_older = watermark(plan)
+        .map(|watermark| {
+            let name = watermark.quoted();
+            format!("(t.{name} is null or t.{name} <= {side}.{name}) and ")
+        })
+        .unwrap_or_default();
+    format!("{not_older}({})", differs.join(" or "))
+}
+
+/// Joins `newest` with the target's `t` by equality, which an index or a hash answers. A row with NULL in its key
+/// finds nothing here; where the index holds NULLs equal, the conflict itself finds it.
+fn same_key(arbiter: &Arbiter) -> String {
+    let equal: Vec<String> =
+        arbiter.columns.iter().map(|key| format!("t.{0} = newest.{0}", key.quoted())).collect();
+    equal.join(" and ")
+}
+
+/// The join found no row: a key that was found is not NULL.
+fn is_absent(arbiter: &Arbiter) -> String {
+    arbiter.columns.first().map_or_else(|| "true".to_owned(), |key| format!("t.{} is null", key.quoted()))
 }
 
 /// One row a key: the newest by the watermark, of equal ones the last. Sorted by key, so that two loads lock rows in

@@ -2,16 +2,20 @@
 //! statement moves them on and counts. No row travels back.
 
 use thaw_model::TablePlan;
+use thaw_model::plan::Arbiter;
 use thaw_status::LoadTx;
 
 use super::stream::Stream;
 use super::{LoadError, Written, sql};
 use crate::encode::Encoded;
 
+/// A stage of fewer rows is merged by index look-ups however it is estimated.
+const ANALYZED_FROM: i64 = 1000;
+
 /// Creates the stage and streams the rows into it.
 pub(super) async fn fill(
     tx: &LoadTx<'_>,
-    plan: &TablePlan,
+    (plan, arbiter): (&TablePlan, &Arbiter),
     rows: &mut Stream,
 ) -> Result<(Encoded, i64), LoadError> {
     tx.transaction().batch_execute(&sql::create_stage(plan)).await?;
@@ -19,6 +23,9 @@ pub(super) async fn fill(
     let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
     if received != sent {
         return Err(LoadError::WrongStagedCount { sent, received });
+    }
+    if received >= ANALYZED_FROM {
+        tx.transaction().batch_execute(&sql::analyze_stage(arbiter)).await?;
     }
     Ok((encoded, received))
 }

@@ -17,7 +17,7 @@ pub(super) async fn load(
     let (schema, table) = (plan.target.schema.as_str(), plan.target.table.as_str());
     let partitioned: bool =
         tx.transaction().query_one(sql::IS_PARTITIONED, &[&schema, &table]).await?.try_get(0)?;
-    let (encoded, staged) = stage::fill(tx, plan, rows).await?;
+    let (encoded, staged) = stage::fill(tx, (plan, arbiter), rows).await?;
     let written = stage::merge(tx, &sql::upsert(plan, arbiter, partitioned), staged).await?;
     Ok((encoded, written))
 }
