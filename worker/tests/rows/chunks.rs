@@ -80,27 +80,14 @@ impl Store {
         }
     }
 
-    /// One attempt, as the worker makes it: in the plan's first way, and again after a duplicate key.
+    /// One attempt on this store's own session.
     pub(crate) async fn attempt(
         &mut self,
         plan: &TablePlan,
         chunk: &ClaimedChunk,
         rows: &[Vec<Cell>],
     ) -> Result<(Loaded, Vec<Way>), LoadError> {
-        let mut ways = vec![Way::first(plan)];
-        loop {
-            let way = *ways.last().expect("one at least");
-            let (encoder, encoded) = RowEncoder::new(plan, way.needs_ordinal())?;
-            let completion_sent = AtomicBool::new(false);
-            let request = LoadRequest { plan, chunk, way, stall: STALL, completion_sent: &completion_sent };
-            match load(&mut self.client, &request, encoded, feed(encoder, rows.to_vec())).await {
-                Ok(loaded) => return Ok((loaded, ways)),
-                Err(error) => match error.redo() {
-                    Some(next) => ways.push(next),
-                    None => return Err(error),
-                },
-            }
-        }
+        attempt(&mut self.client, plan, chunk, rows).await
     }
 
     /// Plans, claims and loads the rows as one chunk.
@@ -131,5 +118,28 @@ impl Store {
     pub(crate) async fn chunk_state(&self, chunk: &ClaimedChunk) -> String {
         let sql = "select status from migration_status.migration_chunk_status where table_id = $1 and chunk_no = $2";
         self.client.query_one(sql, &[&chunk.id.table.0, &chunk.id.number]).await.expect("reads").get(0)
+    }
+}
+
+/// One attempt, as the worker makes it: in the plan's first way, and again after a duplicate key.
+pub(crate) async fn attempt(
+    client: &mut Client,
+    plan: &TablePlan,
+    chunk: &ClaimedChunk,
+    rows: &[Vec<Cell>],
+) -> Result<(Loaded, Vec<Way>), LoadError> {
+    let mut ways = vec![Way::first(plan)];
+    loop {
+        let way = *ways.last().expect("one at least");
+        let (encoder, encoded) = RowEncoder::new(plan, way.needs_ordinal())?;
+        let completion_sent = AtomicBool::new(false);
+        let request = LoadRequest { plan, chunk, way, stall: STALL, completion_sent: &completion_sent };
+        match load(client, &request, encoded, feed(encoder, rows.to_vec())).await {
+            Ok(loaded) => return Ok((loaded, ways)),
+            Err(error) => match error.redo() {
+                Some(next) => ways.push(next),
+                None => return Err(error),
+            },
+        }
     }
 }
