@@ -77,6 +77,7 @@ fn stage_of_load(error: &LoadError) -> Stage {
         | LoadError::SourceStalled { .. } => Stage::Fetch,
         LoadError::Encode(
             EncodeError::BadRow { .. }
+            | EncodeError::CannotBeNull { .. }
             | EncodeError::TooManyBadRows { .. }
             | EncodeError::Plan { .. }
             | EncodeError::Shape

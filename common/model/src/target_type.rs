@@ -19,7 +19,7 @@ pub enum TargetType {
     Numeric {
         modifier: Option<NumericModifier>,
     },
-    /// text, varchar(n), char(n), citext, name, xml and enums: whatever receives its text in binary COPY.
+    /// text, varchar(n), char(n), citext and xml: whatever receives its text in binary COPY and takes any.
     Text {
         kind: TextKind,
         max_chars: Option<u32>,
@@ -38,6 +38,14 @@ pub enum TargetType {
     Json,
     Jsonb,
     Uuid,
+    /// One of these, in the type's order, as they were at planning.
+    Enum {
+        labels: Vec<String>,
+    },
+    /// One dimension of a built-in type.
+    Array {
+        element: Box<TargetType>,
+    },
 }
 
 /// `numeric(precision, scale)`. The scale may be negative or exceed the precision (PostgreSQL 15).
@@ -55,7 +63,6 @@ pub enum TextKind {
     Varchar,
     Char,
     Citext,
-    Enum,
     Xml,
 }
 
@@ -84,7 +91,6 @@ impl fmt::Display for TargetType {
                     TextKind::Varchar => "varchar",
                     TextKind::Char => "char",
                     TextKind::Citext => "citext",
-                    TextKind::Enum => "enum",
                     TextKind::Xml => "xml",
                 };
                 match max_chars {
@@ -100,6 +106,8 @@ impl fmt::Display for TargetType {
             Self::Json => f.write_str("json"),
             Self::Jsonb => f.write_str("jsonb"),
             Self::Uuid => f.write_str("uuid"),
+            Self::Enum { .. } => f.write_str("enum"),
+            Self::Array { element } => write!(f, "{element}[]"),
         }
     }
 }

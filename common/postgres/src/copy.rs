@@ -53,6 +53,12 @@ pub enum NumericSpecial {
     NegativeInfinity,
 }
 
+/// Where an array began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArrayInProgress {
+    start: usize,
+}
+
 /// Writes the format into a buffer of its own. The caller takes finished bytes with [`BinaryWriter::split`] and
 /// takes an unfinished row back with [`BinaryWriter::truncate`].
 #[derive(Debug, Default)]
@@ -169,6 +175,44 @@ impl BinaryWriter {
         self.buffer.put_u8(1);
         self.buffer.put_slice(json.as_bytes());
         Ok(())
+    }
+
+    /// Begins an array of one dimension; its elements follow as fields. End it with [`BinaryWriter::end_array`].
+    pub fn begin_array(&mut self, element_oid: u32) -> ArrayInProgress {
+        let start = self.buffer.len();
+        // The field's length, the number of dimensions and the one dimension's length are known at the end.
+        self.buffer.put_i32(0);
+        self.buffer.put_i32(1);
+        // Whether there are NULLs; the server looks for itself.
+        self.buffer.put_i32(1);
+        self.buffer.put_u32(element_oid);
+        self.buffer.put_i32(0);
+        // The lower bound.
+        self.buffer.put_i32(1);
+        ArrayInProgress { start }
+    }
+
+    /// Ends the array that began there, after so many elements.
+    ///
+    /// # Errors
+    /// [`FieldError::TooLong`].
+    pub fn end_array(&mut self, array: &ArrayInProgress, elements: usize) -> Result<(), FieldError> {
+        // An empty array has no dimension.
+        if elements == 0 {
+            self.buffer.truncate(array.start + 16);
+            self.patch(array.start + 4, 0);
+        } else {
+            self.patch(array.start + 16, i32::try_from(elements).map_err(|_| FieldError::TooLong)?);
+        }
+        let length = self.buffer.len().saturating_sub(array.start + 4);
+        self.patch(array.start, i32::try_from(length).map_err(|_| FieldError::TooLong)?);
+        Ok(())
+    }
+
+    fn patch(&mut self, at: usize, value: i32) {
+        if let Some(slot) = self.buffer.get_mut(at..at + 4) {
+            slot.copy_from_slice(&value.to_be_bytes());
+        }
     }
 
     pub fn uuid(&mut self, value: [u8; 16]) {

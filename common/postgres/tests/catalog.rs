@@ -37,14 +37,14 @@ async fn every_type_of_column_is_seen_below_its_domain() {
                  "Weird ""name""" varchar(20) not null default 'x',
                  fixed char(3), plain text, money positive, feeling mood, doubled int generated always as (by_default * 2) stored,
                  at timestamptz(3), day date, clock time(0), doc jsonb, raw json, bits bytea, u uuid,
-                 span interval, list int[], folded text collate "C", gone int);
+                 span interval, spans interval[], list int[], folded text collate "C", gone int);
                alter table t drop column gone;"#,
         )
         .await
         .expect("creates");
     let table = describe(&client, "t").await.expect("it exists");
     assert_eq!(table.kind, RelationKind::Table);
-    assert_eq!(table.columns.len(), 18);
+    assert_eq!(table.columns.len(), 19);
     let loadable = |name: &str, expected: TargetType| {
         assert_eq!(column(&table, name).column_type, ColumnType::Loadable(expected), "{name}");
     };
@@ -52,12 +52,14 @@ async fn every_type_of_column_is_seen_below_its_domain() {
     loadable("Weird \"name\"", TargetType::Text { kind: TextKind::Varchar, max_chars: Some(20) });
     loadable("fixed", TargetType::Text { kind: TextKind::Char, max_chars: Some(3) });
     loadable("money", TargetType::Numeric { modifier: Some(NumericModifier { precision: 10, scale: 2 }) });
-    loadable("feeling", TargetType::Text { kind: TextKind::Enum, max_chars: None });
+    let labels = vec!["sad".to_owned(), "it's ok".to_owned()];
+    loadable("feeling", TargetType::Enum { labels });
+    loadable("list", TargetType::Array { element: Box::new(TargetType::Int4) });
     loadable("at", TargetType::Timestamptz { precision: 3 });
     loadable("clock", TargetType::Time { precision: 0 });
     loadable("doc", TargetType::Jsonb);
     assert_eq!(column(&table, "span").column_type, ColumnType::Unsupported("interval".into()));
-    assert_eq!(column(&table, "list").column_type, ColumnType::Unsupported("integer[]".into()));
+    assert_eq!(column(&table, "spans").column_type, ColumnType::Unsupported("interval[]".into()));
     assert_eq!(column(&table, "id").identity, Identity::Always);
     assert_eq!(column(&table, "by_default").identity, Identity::ByDefault);
     assert!(column(&table, "doubled").generated && !column(&table, "doubled").has_default);

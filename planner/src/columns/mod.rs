@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use thaw_config::{Finding, Severity, TableEntry};
-use thaw_model::plan::{LeftOut, PlannedColumn};
+use thaw_model::plan::{LeftOut, OnBadRow, PlannedColumn};
 use thaw_model::target_type::TextKind;
 use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
 use thaw_postgres::catalog::{ColumnType, Identity, TargetColumn, TargetTable};
@@ -149,6 +149,7 @@ impl<'a> Mapper<'a> {
                 self.leave_out(column.name.as_str(), "the target column is generated");
                 continue;
             }
+            self.check_xml(target);
             match types_of(column, target, &self.entry.timezone) {
                 Ok((source_type, target_type)) => planned.push(PlannedColumn {
                     source: column.name.clone(),
@@ -166,6 +167,20 @@ impl<'a> Mapper<'a> {
             }
         }
         planned
+    }
+
+    /// The server alone parses xml: what it refuses fails the chunk, whatever the policy says.
+    fn check_xml(&mut self, target: &TargetColumn) {
+        let xml = TargetType::Text { kind: TextKind::Xml, max_chars: None };
+        if target.column_type == ColumnType::Loadable(xml) && self.entry.bad_rows.on_bad_row != OnBadRow::Fail
+        {
+            let message = format!(
+                "column \"{}\" is xml, which only the server can check, so that a bad row would fail its chunk; make \
+                 the column text, or set on_bad_row to fail",
+                target.name
+            );
+            self.fault("on_bad_row", message);
+        }
     }
 
     fn check_unmatched(&mut self, pairs: &BTreeMap<PgIdent, &SourceColumn>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thaw_config::{ChunkingColumn, Lookback, Strategy, TableEntry};
-use thaw_model::plan::BadRowPolicy;
+use thaw_model::plan::{BadRowPolicy, OnBadRow};
 use thaw_model::target_type::TextKind;
 use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
 use thaw_postgres::catalog::{
@@ -178,4 +178,16 @@ fn generated_columns_are_left_out_and_identity_columns_overridden() {
 #[test]
 fn tables_without_a_common_column_are_refused() {
     assert!(faults(&entry(), &source(&["A"]), &target(vec![column("b")])).contains("no column in common"));
+}
+
+#[test]
+fn xml_cannot_promise_to_set_bad_rows_aside() {
+    let mut document = column("doc");
+    document.column_type = ColumnType::Loadable(TargetType::Text { kind: TextKind::Xml, max_chars: None });
+    let target = target(vec![document]);
+    assert!(map(&entry(), &source(&["DOC"]), &target).is_ok());
+    let mut entry = entry();
+    entry.bad_rows.on_bad_row = OnBadRow::Quarantine;
+    let found = faults(&entry, &source(&["DOC"]), &target);
+    assert!(found.contains("tables[0].on_bad_row") && found.contains("\"doc\" is xml"), "{found}");
 }

@@ -23,6 +23,8 @@ pub enum BadValue {
     NotFinite,
     #[error("number other than 0 and 1 for a boolean")]
     NotZeroOrOne,
+    #[error("number with more than 38 digits")]
+    TooManyDigits,
     #[error("text longer than the column")]
     TextTooLong,
     #[error("nul character in text")]
@@ -43,6 +45,14 @@ pub enum BadValue {
     NotAUuid,
     #[error("text is no json")]
     NotJson,
+    #[error("text is no label of the enum, as the plan knows it")]
+    NotALabel,
+    #[error("json is no array")]
+    NotAnArray,
+    #[error("an element of the array is of another kind than the column's elements")]
+    ElementMismatch,
+    #[error("the row is longer than 1 GB")]
+    RowTooLong,
     #[error("timestamp with a time of day in a date column (set lossy to drop it)")]
     TimestampWouldChange,
     #[error("a value of another kind than its column")]
@@ -58,6 +68,9 @@ pub enum EncodeError {
     /// A bad row under `on_bad_row = fail`.
     #[error("row {ordinal} of the chunk, column \"{column}\": {reason}")]
     BadRow { column: PgIdent, ordinal: i64, reason: BadValue },
+    /// A bad row under `on_bad_row = null`, in a column that takes none.
+    #[error("row {ordinal} of the chunk, column \"{column}\": {reason}; the column cannot be null instead")]
+    CannotBeNull { column: PgIdent, ordinal: i64, reason: BadValue },
     /// More bad rows than `max_bad_rows`.
     #[error("more than {limit} bad rows; the last in row {ordinal}, column \"{column}\": {reason}")]
     TooManyBadRows { limit: u32, column: PgIdent, ordinal: i64, reason: BadValue },
@@ -76,7 +89,7 @@ impl Classify for EncodeError {
     fn disposition(&self) -> Disposition {
         match self {
             Self::Source(error) => error.disposition(),
-            Self::BadRow { .. } => Disposition::Fatal,
+            Self::BadRow { .. } | Self::CannotBeNull { .. } => Disposition::Fatal,
             Self::TooManyBadRows { .. } | Self::Plan { .. } | Self::Shape => Disposition::HaltTable,
             Self::LoadEnded => Disposition::Retry,
         }
@@ -85,7 +98,7 @@ impl Classify for EncodeError {
     fn class(&self) -> String {
         match self {
             Self::Source(error) => return error.class(),
-            Self::BadRow { .. } => "bad_row",
+            Self::BadRow { .. } | Self::CannotBeNull { .. } => "bad_row",
             Self::TooManyBadRows { .. } => "too_many_bad_rows",
             Self::Plan { .. } => "unloadable_plan",
             Self::Shape => "result_shape",

@@ -94,7 +94,15 @@ pub(super) fn parse_date(text: &str) -> Option<i64> {
     Some(days_from_civil(year, month, day))
 }
 
-/// Nanoseconds since midnight of `HH:MM[:SS[.fraction]]`; no 24:00, no leap second.
+/// The end of a day: a time of its own for PostgreSQL's `time`, but in a timestamp another name of the next midnight.
+pub(super) const END_OF_DAY: i64 = 86_400_000_000_000;
+
+/// Nanoseconds since midnight of `HH:MM[:SS[.fraction]]` up to 24:00:00; no leap second.
+pub(super) fn parse_time_of_day(text: &str) -> Option<i64> {
+    if matches!(text, "24:00" | "24:00:00") { Some(END_OF_DAY) } else { parse_time(text) }
+}
+
+/// As [`parse_time_of_day`], without 24:00.
 pub(super) fn parse_time(text: &str) -> Option<i64> {
     let mut parts = text.splitn(3, ':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("00"));

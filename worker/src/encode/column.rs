@@ -1,5 +1,7 @@
 //! One column: decodes a cell by its source type and encodes it to its target type.
 
+use std::collections::HashSet;
+
 use thaw_model::plan::{NulInText, PlannedColumn};
 use thaw_model::target_type::TextKind;
 use thaw_model::{PgIdent, SourceType, TargetType};
@@ -9,7 +11,7 @@ use thaw_snowflake::{Decoder, Value};
 use super::bad_value::{BadValue, EncodeError};
 use super::decimal::Decimal;
 use super::pair::{pair_is_loadable, pair_needs_zone};
-use super::{calendar, json, number, temporal, text};
+use super::{array, calendar, json, number, temporal, text};
 
 /// What is chosen once for all cells of a column.
 pub(super) struct Column {
@@ -21,6 +23,10 @@ pub(super) struct Column {
     pub(super) nullable: bool,
     /// A key of the arbiter whose index holds NULLs distinct: NULL never conflicts, so every run would insert it.
     pub(super) is_strict_key: bool,
+    /// Of an enum; empty for other types.
+    pub(super) labels: HashSet<String>,
+    /// What the elements of an array are encoded by.
+    pub(super) element: Option<Box<Column>>,
     decoder: Decoder,
 }
 
@@ -37,7 +43,25 @@ impl Column {
         if pair_needs_zone(planned.source_type, &planned.target_type) && !is_utc(timezone) {
             return Err(refused("wall clocks and instants are only converted in UTC"));
         }
+        let labels = match &planned.target_type {
+            TargetType::Enum { labels } => labels.iter().cloned().collect(),
+            _ => HashSet::new(),
+        };
+        let element = match &planned.target_type {
+            TargetType::Array { element } => {
+                let element = PlannedColumn {
+                    source_type: SourceType::Text { length: None },
+                    target_type: (**element).clone(),
+                    nullable: true,
+                    ..planned.clone()
+                };
+                Some(Box::new(Self::new(&element, timezone, nul_in_text, false)?))
+            }
+            _ => None,
+        };
         Ok(Self {
+            labels,
+            element,
             name: planned.target.clone(),
             source: planned.source_type,
             target: planned.target_type.clone(),
@@ -101,6 +125,7 @@ impl Column {
             Value::Json(document) => match target {
                 TargetType::Json => Ok(writer.bytes(document.as_bytes())?),
                 TargetType::Jsonb => Ok(writer.jsonb(&json::for_jsonb(&document, self.nul_in_text)?)?),
+                TargetType::Array { .. } => array::encode(writer, self, &document),
                 _ => Err(BadValue::Mismatch),
             },
         }

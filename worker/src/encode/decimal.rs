@@ -44,7 +44,7 @@ impl Decimal {
             significand = significand
                 .checked_mul(10)
                 .and_then(|value| value.checked_add(i128::from(byte - b'0')))
-                .ok_or(BadValue::NumberOutOfRange)?;
+                .ok_or(BadValue::TooManyDigits)?;
         }
         let decimals = i32::try_from(fraction.len()).map_err(|_| BadValue::NumberOutOfRange)?;
         let exponent = exponent.checked_sub(decimals).ok_or(BadValue::NumberOutOfRange)?;

@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 
 use thaw_model::plan::NulInText;
+use thaw_snowflake::decode::DecodeErrorKind;
+use thaw_snowflake::decode::semi_structured::{self, Validated};
 
 use super::bad_value::BadValue;
 
 /// Whether a text of the user is JSON at all. Text from VARIANT columns has been checked by the decoder.
-pub(super) fn check(text: &str) -> Result<(), BadValue> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|_| BadValue::NotJson)
+pub(super) fn check(text: &str) -> Result<Validated, BadValue> {
+    semi_structured::validate(text).map_err(|error| match error.kind {
+        DecodeErrorKind::NotJson | DecodeErrorKind::JsonNotFinite => BadValue::NotJson,
+        _ => error.into(),
+    })
 }
 
 /// Makes valid JSON fit for jsonb, under the policy for NUL.
@@ -105,6 +110,25 @@ mod tests {
         for text in ["", "{", "{'a':1}", "undefined", "NaN", "[1,]", "01"] {
             assert_eq!(check(text), Err(BadValue::NotJson), "{text}");
         }
-        assert_eq!(check(r#" {"a": [1, null]} "#), Ok(()));
+        assert!(check(r#" {"a": [1, null]} "#).is_ok());
+    }
+
+    #[test]
+    fn text_may_nest_as_deep_as_postgresql_reads() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check(&nested(1_000)).is_ok());
+        assert!(check(&nested(100_000)).is_err());
+    }
+
+    #[test]
+    fn numbers_beyond_numeric_are_noticed() {
+        let has_long_number = |text: &str| check(text).expect("json").has_long_number;
+        for text in ["1e16000", "[1E-99999999999999999999999]", "[0, 1e+0016000]"] {
+            assert!(has_long_number(text), "{text}");
+        }
+        assert!(has_long_number(&"9".repeat(17_000)));
+        for text in ["1e308", "-1.7976931348623157e+308", "[\"1e99999\"]"] {
+            assert!(!has_long_number(text), "{text}");
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! type, and a value the target cannot hold makes a bad row, which the plan's policy decides about. One file a family
 //! of types. It knows neither where cells come from nor who receives the bytes.
 
+mod array;
 mod bad_value;
 mod calendar;
 mod column;
 mod decimal;
 mod json;
+pub mod matrix;
 mod number;
 mod pair;
 mod row;

@@ -83,7 +83,11 @@ fn loss(source: SourceType, target: &TargetType) -> Result<Loss, &'static str> {
         S::Variant | S::Object | S::Array | S::Geography | S::Geometry | S::Vector => match target {
             TargetType::Json => Ok(Loss::None),
             TargetType::Jsonb => Ok(Loss::SomeValues),
-            _ => Err("semi-structured data goes to json, jsonb or text"),
+            TargetType::Array { .. } if matches!(source, S::Variant | S::Array | S::Vector) => {
+                Ok(Loss::SomeValues)
+            }
+            TargetType::Array { .. } => Err("only an array goes to an array"),
+            _ => Err("semi-structured data goes to json, jsonb or text, and arrays to arrays"),
         },
         S::Uuid => match target {
             TargetType::Uuid => Ok(Loss::None),
@@ -95,14 +99,27 @@ fn loss(source: SourceType, target: &TargetType) -> Result<Loss, &'static str> {
 fn into_text(source: SourceType, kind: TextKind, max_chars: Option<u32>) -> Result<Loss, &'static str> {
     let is_text = matches!(source, SourceType::Text { .. });
     match kind {
-        TextKind::Enum | TextKind::Xml if is_text => Ok(Loss::SomeValues),
-        TextKind::Enum => Err("only text goes to an enum"),
+        TextKind::Xml if is_text => Ok(Loss::SomeValues),
         TextKind::Xml => Err("only text goes to xml"),
         TextKind::Text | TextKind::Varchar | TextKind::Char | TextKind::Citext => match (source, max_chars) {
-            (SourceType::Text { length: Some(length) }, Some(max)) if length <= max => Ok(Loss::None),
+            (_, Some(max)) if widest_text(source).is_some_and(|widest| widest <= max) => Ok(Loss::None),
             (_, Some(_)) => Ok(Loss::SomeValues),
             (_, None) => Ok(Loss::None),
         },
+    }
+}
+
+/// The characters of the longest text of a type; `None` where there is no such limit worth knowing.
+fn widest_text(source: SourceType) -> Option<u32> {
+    match source {
+        SourceType::Text { length } => length,
+        // A sign, and with decimals a point and the zero before it.
+        SourceType::Number { precision, scale: 0 } => Some(u32::from(precision) + 1),
+        SourceType::Number { precision, .. } => Some(u32::from(precision) + 3),
+        SourceType::Boolean => Some(5),
+        SourceType::Time { scale } => Some(9 + u32::from(scale)),
+        SourceType::Uuid => Some(36),
+        _ => None,
     }
 }
 
@@ -135,8 +152,9 @@ fn from_number(precision: u8, scale: u8, target: &TargetType) -> Result<Loss, &'
 
 fn from_float(source: SourceType, target: &TargetType) -> Result<Loss, &'static str> {
     match target {
-        TargetType::Float8 if source == SourceType::Float => Ok(Loss::None),
-        TargetType::Numeric { modifier: None } => Ok(Loss::None),
+        TargetType::Float8 | TargetType::Numeric { modifier: None } if source == SourceType::Float => {
+            Ok(Loss::None)
+        }
         TargetType::Float8
         | TargetType::Float4
         | TargetType::Numeric { .. }
@@ -151,6 +169,7 @@ fn from_float(source: SourceType, target: &TargetType) -> Result<Loss, &'static 
 fn from_text(target: &TargetType) -> Result<Loss, &'static str> {
     match target {
         TargetType::Bytea => Err("text does not say how its bytes are written"),
+        TargetType::Array { .. } => Err("text does not say how its elements are written"),
         _ => Ok(Loss::SomeValues),
     }
 }

@@ -15,6 +15,13 @@ use super::column::Column;
 /// Finished rows leave when they are this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// A row is formed in one piece of the server's memory, which is 1 GB at most (`MaxAllocSize`); a little is left for
+/// its header and alignment.
+const ROW_BYTES: usize = 0x3fff_ffff - 64 * 1024;
+
+/// The longest message of COPY data; the server takes no message of 1 GB.
+const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
 /// Pieces between the encoder and the load; a full channel holds the reader back.
 const PIECES_IN_FLIGHT: usize = 4;
 
@@ -75,6 +82,7 @@ pub struct RowEncoder {
     /// Text that this program makes of a value.
     scratch: String,
     row: RowInProgress,
+    row_limit: usize,
     encoded: Encoded,
     /// Since the first cell after a flush.
     busy_since: Option<Instant>,
@@ -124,6 +132,7 @@ impl RowEncoder {
             writer,
             scratch: String::new(),
             row,
+            row_limit: ROW_BYTES,
             encoded: Encoded::default(),
             busy_since: None,
             output,
@@ -154,11 +163,13 @@ impl RowEncoder {
     }
 
     async fn send_finished(&mut self) -> Result<(), EncodeError> {
-        let piece = self.writer.split_to(self.row.start).freeze();
+        let mut rows = self.writer.split_to(self.row.start).freeze();
         self.row.start = 0;
-        self.encoded.bytes =
-            self.encoded.bytes.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
-        self.output.send(Piece::Rows(piece)).await.map_err(|_| EncodeError::LoadEnded)?;
+        self.encoded.bytes = self.encoded.bytes.saturating_add(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        while !rows.is_empty() {
+            let piece = rows.split_to(rows.len().min(MESSAGE_BYTES));
+            self.output.send(Piece::Rows(piece)).await.map_err(|_| EncodeError::LoadEnded)?;
+        }
         self.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
         Ok(())
     }
@@ -173,7 +184,12 @@ impl RowEncoder {
                 self.encoded.nulled += 1;
                 Ok(())
             }
-            OnBadRow::Fail | OnBadRow::Null => Err(EncodeError::BadRow {
+            OnBadRow::Fail => Err(EncodeError::BadRow {
+                column: column.name.clone(),
+                ordinal: self.encoded.rows + 1,
+                reason,
+            }),
+            OnBadRow::Null => Err(EncodeError::CannotBeNull {
                 column: column.name.clone(),
                 ordinal: self.encoded.rows + 1,
                 reason,
@@ -214,6 +230,10 @@ impl RowSink for RowEncoder {
         }
         let start = self.writer.len();
         let codec = self.columns.get(column).ok_or(EncodeError::Shape)?;
+        // Before the value is written: a row that is too long must not fill the memory first.
+        if start - self.row.start + value.map_or(0, str::len) > self.row_limit {
+            return self.bad_value(column, start, BadValue::RowTooLong);
+        }
         match codec.encode(&mut self.writer, &mut self.scratch, value) {
             Ok(()) => Ok(()),
             Err(reason) => self.bad_value(column, start, reason),
@@ -256,5 +276,65 @@ fn strict_keys(plan: &TablePlan) -> Vec<PgIdent> {
             arbiter.columns.clone()
         }
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(on_bad_row: &str) -> TablePlan {
+        let column = |name: &str| {
+            serde_json::json!({
+                "source": name, "target": name, "nullable": true,
+                "source_type": { "type": "text", "length": null },
+                "target_type": { "type": "text", "kind": "text", "max_chars": null },
+            })
+        };
+        serde_json::from_value(serde_json::json!({
+            "source": { "database": "D", "schema": "S", "table": "T", "timezone": "UTC" },
+            "target": { "database": "d", "schema": "s", "table": "t" },
+            "columns": [column("a"), column("b")],
+            "load": { "mode": "copy", "copy_first": false, "on_duplicate": "fatal", "overriding_system_value": false },
+            "start": { "truncate": false, "drop_indexes": false },
+            "bad_rows": { "on_bad_row": on_bad_row, "nul_in_text": "fail", "max_bad_rows": 10 },
+            "decisions": [], "left_out": [],
+        }))
+        .expect("a plan")
+    }
+
+    #[test]
+    fn a_row_that_the_server_could_not_form_is_a_bad_row_before_it_fills_the_memory() {
+        let mut encoder = RowEncoder::new(&plan("fail"), false).expect("a plan").0;
+        encoder.row_limit = 1_000;
+        let half = "x".repeat(600);
+        encoder.cell(0, Some(&half)).expect("fits");
+        let before = encoder.writer.len();
+        let error = encoder.cell(1, Some(&half)).expect_err("too long");
+        let EncodeError::BadRow { column, ordinal, reason } = error else { panic!("{error}") };
+        assert_eq!((column.as_str(), ordinal, reason), ("b", 1, BadValue::RowTooLong));
+        assert_eq!(encoder.writer.len(), before);
+    }
+
+    #[tokio::test]
+    async fn long_rows_travel_in_messages_that_the_server_takes() {
+        let (mut encoder, mut rows) = RowEncoder::new(&plan("quarantine"), false).expect("a plan");
+        let long = "x".repeat(MESSAGE_BYTES + 1);
+        for cell in [Some(long.as_str()), None] {
+            encoder.cell(0, cell).expect("fits");
+            encoder.cell(1, Some("y")).expect("fits");
+            encoder.end_row().expect("a row");
+        }
+        let sizes = tokio::spawn(async move {
+            let mut sizes = Vec::new();
+            while let Some(Piece::Rows(bytes)) = rows.next().await {
+                sizes.push(bytes.len());
+            }
+            sizes
+        });
+        let encoded = encoder.finish().await.expect("encodes");
+        let sizes = sizes.await.expect("receives");
+        assert!(sizes.len() > 1 && sizes.iter().all(|size| *size <= MESSAGE_BYTES), "{sizes:?}");
+        assert_eq!(sizes.iter().sum::<usize>(), usize::try_from(encoded.bytes).expect("small"));
     }
 }

@@ -25,8 +25,17 @@ pub(super) fn encode(writer: &mut BinaryWriter, column: &Column, text: &str) -> 
             Ok(writer.bytes(text.as_bytes())?)
         }
         TargetType::Jsonb => {
-            json::check(text)?;
+            if json::check(text)?.has_long_number {
+                return Err(BadValue::NumberOutOfRange);
+            }
             Ok(writer.jsonb(&json::for_jsonb(text, column.nul_in_text)?)?)
+        }
+        TargetType::Enum { .. } => {
+            let text = without_nul(text, column.nul_in_text)?;
+            if !column.labels.contains(&*text) {
+                return Err(BadValue::NotALabel);
+            }
+            Ok(writer.bytes(text.as_bytes())?)
         }
         TargetType::Uuid => {
             let uuid = uuid::Uuid::try_parse(text.trim()).map_err(|_| BadValue::NotAUuid)?;
@@ -34,7 +43,7 @@ pub(super) fn encode(writer: &mut BinaryWriter, column: &Column, text: &str) -> 
             Ok(())
         }
         TargetType::Bool => boolean(text.trim()).map(|value| writer.bool(value)),
-        TargetType::Bytea => Err(BadValue::Mismatch),
+        TargetType::Bytea | TargetType::Array { .. } => Err(BadValue::Mismatch),
         TargetType::Date
         | TargetType::Time { .. }
         | TargetType::Timestamp { .. }
@@ -114,7 +123,7 @@ fn from_digits(writer: &mut BinaryWriter, column: &Column, text: &str) -> Result
 fn from_iso(writer: &mut BinaryWriter, column: &Column, text: &str) -> Result<(), BadValue> {
     match column.target {
         TargetType::Time { precision } => {
-            let nanos = calendar::parse_time(text).ok_or(BadValue::NotATime)?;
+            let nanos = calendar::parse_time_of_day(text).ok_or(BadValue::NotATime)?;
             temporal::time(writer, nanos, precision)
         }
         TargetType::Date => {

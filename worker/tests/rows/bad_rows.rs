@@ -18,7 +18,11 @@ async fn load(
     on_bad_row: OnBadRow,
 ) -> Result<(Encoded, Vec<Option<String>>), EncodeError> {
     client
-        .batch_execute(&format!("drop table if exists t; create table t (v {pg_type})"))
+        .batch_execute(&format!(
+            "drop table if exists t; drop type if exists mood; create type mood as enum ('sad', 'it''s ok'); \
+             drop domain if exists code; create domain code as varchar(3) check (value <> 'no'); \
+             create table t (v {pg_type})"
+        ))
         .await
         .expect("creates");
     let mut plan = plan_for(client, "t", &[("v", source)]).await;
@@ -63,6 +67,24 @@ const CASES: &[(S, &str, &str, &str, BadValue)] = &[
     (S::Text { length: None }, "jsonb", "{}", "\"\\u0000\"", BadValue::CharacterNotInJsonb),
     (S::Text { length: None }, "uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "x", BadValue::NotAUuid),
     (S::TimestampNtz { scale: 0 }, "date", "0", "1", BadValue::TimestampWouldChange),
+    (S::Text { length: None }, "mood", "it's ok", "canary", BadValue::NotALabel),
+    (
+        S::Text { length: None },
+        "numeric",
+        "1",
+        "999999999999999999999999999999999999999",
+        BadValue::TooManyDigits,
+    ),
+    (S::Text { length: None }, "jsonb", "{}", "[1e999999]", BadValue::NumberOutOfRange),
+    (S::Text { length: None }, "code", "abc", "abcd", BadValue::TextTooLong),
+    (S::Number { precision: 38, scale: 0 }, "numeric(3,-2)", "1200", "1234", BadValue::NumberWouldChange),
+    (S::Number { precision: 38, scale: 0 }, "numeric(3,-2)", "99900", "100000", BadValue::NumberOutOfRange),
+    (S::Variant, "jsonb", "{}", "{\"a\": \"x\\u0000y\"}", BadValue::CharacterNotInJsonb),
+    (S::Array, "integer[]", "[1,null]", "[1,2147483648]", BadValue::NumberOutOfRange),
+    (S::Array, "integer[]", "[]", "[[1]]", BadValue::ElementMismatch),
+    (S::Array, "integer[]", "[]", "[true]", BadValue::ElementMismatch),
+    (S::Array, "text[]", "[\"a\"]", "[\"a\\u0000\"]", BadValue::NulInText),
+    (S::Variant, "text[]", "[]", "{}", BadValue::NotAnArray),
 ];
 
 #[tokio::test]
@@ -155,11 +177,22 @@ async fn null_in_a_not_null_column_is_a_bad_row_and_cannot_become_null() {
     let client = database.connect().await.expect("connects");
     client.batch_execute("create table t (v int not null)").await.expect("creates");
     let mut plan = plan_for(&client, "t", &[("v", S::Number { precision: 38, scale: 0 })]).await;
-    for policy in [OnBadRow::Fail, OnBadRow::Null] {
+    for (policy, ending) in
+        [(OnBadRow::Fail, "not null"), (OnBadRow::Null, "the column cannot be null instead")]
+    {
         plan.bad_rows.on_bad_row = policy;
         let (encoder, _rows) = RowEncoder::new(&plan, false).expect("a plan");
         let error = feed(encoder, vec![vec![None]]).await.expect_err("null");
-        assert!(matches!(error, EncodeError::BadRow { reason: BadValue::Null, ordinal: 1, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                EncodeError::BadRow { reason: BadValue::Null, ordinal: 1, .. }
+                    | EncodeError::CannotBeNull { reason: BadValue::Null, ordinal: 1, .. }
+            ),
+            "{error}"
+        );
+        assert!(error.to_string().ends_with(ending), "{error}");
+        assert_eq!((error.disposition(), error.class()), (Disposition::Fatal, "bad_row".to_owned()));
     }
 }
 

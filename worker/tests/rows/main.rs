@@ -2,6 +2,7 @@
 
 mod bad_rows;
 mod chunks;
+mod matrix;
 mod merge;
 mod modes;
 mod support;

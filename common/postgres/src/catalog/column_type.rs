@@ -8,9 +8,16 @@ use thaw_model::target_type::{NumericModifier, TextKind};
 const HEADER: i32 = 4;
 
 /// `None` where there is no encoding for the type.
-pub(super) fn target_type(schema: &str, name: &str, kind: &str, typmod: i32) -> Option<TargetType> {
+///
+/// An array is named `_` and its element's name; the modifier is the element's.
+pub(super) fn target_type(
+    (schema, name): (&str, &str),
+    kind: &str,
+    typmod: i32,
+    labels: &[String],
+) -> Option<TargetType> {
     match kind {
-        "e" => return Some(text(TextKind::Enum, None)),
+        "e" => return Some(TargetType::Enum { labels: labels.to_vec() }),
         "b" => {}
         _ => return None,
     }
@@ -21,6 +28,19 @@ pub(super) fn target_type(schema: &str, name: &str, kind: &str, typmod: i32) -> 
     if schema != "pg_catalog" {
         return None;
     }
+    if let Some(element) = name.strip_prefix('_') {
+        let element = plain_type(element, typmod).filter(is_element)?;
+        return Some(TargetType::Array { element: Box::new(element) });
+    }
+    plain_type(name, typmod)
+}
+
+/// Built in, comparable, and without a place for a value's own syntax.
+fn is_element(element: &TargetType) -> bool {
+    !element.is_compared_as_text() && *element != TargetType::Bytea
+}
+
+fn plain_type(name: &str, typmod: i32) -> Option<TargetType> {
     Some(match name {
         "bool" => TargetType::Bool,
         "int2" => TargetType::Int2,
@@ -76,7 +96,8 @@ mod tests {
     #[test]
     fn modifiers_unpack_as_the_server_packs_them() {
         // numeric(10,2), numeric(3,-2) (PostgreSQL 15), numeric
-        let numeric = |typmod| target_type("pg_catalog", "numeric", "b", typmod);
+        let built_in = |name, typmod| target_type(("pg_catalog", name), "b", typmod, &[]);
+        let numeric = |typmod| built_in("numeric", typmod);
         let modified = |precision, scale| {
             Some(TargetType::Numeric { modifier: Some(NumericModifier { precision, scale }) })
         };
@@ -84,25 +105,26 @@ mod tests {
         assert_eq!(numeric(((3 << 16) | (-2 & 0x7ff)) + 4), modified(3, -2));
         assert_eq!(numeric(-1), Some(TargetType::Numeric { modifier: None }));
         assert_eq!(
-            target_type("pg_catalog", "varchar", "b", 24),
+            built_in("varchar", 24),
             Some(TargetType::Text { kind: TextKind::Varchar, max_chars: Some(20) })
         );
-        assert_eq!(
-            target_type("pg_catalog", "timestamptz", "b", -1),
-            Some(TargetType::Timestamptz { precision: 6 })
-        );
-        assert_eq!(target_type("pg_catalog", "time", "b", 0), Some(TargetType::Time { precision: 0 }));
+        assert_eq!(built_in("timestamptz", -1), Some(TargetType::Timestamptz { precision: 6 }));
+        assert_eq!(built_in("time", 0), Some(TargetType::Time { precision: 0 }));
+        let element = Box::new(TargetType::Text { kind: TextKind::Varchar, max_chars: Some(20) });
+        assert_eq!(built_in("_varchar", 24), Some(TargetType::Array { element }));
     }
 
     #[test]
     fn types_without_an_encoding_are_named_not_guessed() {
         for (schema, name, kind) in [
             ("pg_catalog", "interval", "b"),
-            ("pg_catalog", "_int4", "b"),
+            ("pg_catalog", "_json", "b"),
+            ("pg_catalog", "_interval", "b"),
+            ("public", "_mood", "b"),
             ("public", "text", "b"),
             ("public", "pair", "c"),
         ] {
-            assert_eq!(target_type(schema, name, kind, -1), None, "{name}");
+            assert_eq!(target_type((schema, name), kind, -1, &[]), None, "{name}");
         }
     }
 }

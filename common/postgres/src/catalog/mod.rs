@@ -309,10 +309,10 @@ impl From<Document> for TargetTable {
 impl From<ColumnDocument> for TargetColumn {
     fn from(column: ColumnDocument) -> Self {
         let target_type = column_type::target_type(
-            &column.type_schema,
-            &column.type_name,
+            (&column.type_schema, &column.type_name),
             &column.type_kind,
             column.typmod,
+            &column.enum_labels,
         );
         Self {
             name: column.name,
