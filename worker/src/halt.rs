@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thaw_model::{Classify, ErrorReport};
 use thaw_postgres::{PgError, PoolSet};
+use thaw_queue::LinkState;
 use thaw_snowflake::{Client, Statement};
 use thaw_status::StoreError;
 use tokio::sync::watch;
@@ -27,6 +28,8 @@ pub enum Cause {
     Source,
     /// A target database is unreachable, full, or not ours to read.
     Database(String),
+    /// The broker rejects our login.
+    Queue,
 }
 
 /// Why the worker takes no chunks.
@@ -61,7 +64,22 @@ impl Default for Halt {
 impl Halt {
     /// Takes no more chunks until a probe succeeds. The first cause stays until it is over.
     pub fn raise(&self, cause: Cause, error: &(impl Classify + ?Sized)) {
-        let report = ErrorReport::of(error);
+        self.raise_for(cause, ErrorReport::of(error));
+    }
+
+    /// Halts while the broker refuses our login, which the consumer goes on trying; for as long as it is polled.
+    pub async fn follow_login(self, mut link: watch::Receiver<LinkState>) {
+        loop {
+            let refused = link.wait_for(|state| matches!(state, LinkState::LoginRefused { .. })).await;
+            let Ok(report) = refused.map(|state| refusal(&state)) else { return };
+            self.raise_for(Cause::Queue, report);
+            if link.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn raise_for(&self, cause: Cause, report: ErrorReport) {
         let since = self.note_trouble();
         self.state.send_if_modified(|state| {
             let is_new = state.is_none();
@@ -107,6 +125,10 @@ impl Halt {
             tracing::info!(cause = ?halted.cause, "the probe succeeded, worker goes on");
         }
     }
+}
+
+fn refusal(state: &LinkState) -> ErrorReport {
+    ErrorReport { class: "queue_login_refused".to_owned(), text: state.to_string() }
 }
 
 /// Probes while halted; resolves only when the trouble has lasted longer than `grace`, or when stopped (`false`).
@@ -157,17 +179,25 @@ pub async fn probe_until_hopeless(
 pub struct Probes {
     pub pools: PoolSet,
     pub snowflake: Client,
+    /// The consumer's connection; it tries again by itself.
+    pub link: watch::Receiver<LinkState>,
 }
 
 impl Probes {
     async fn probe(&self, cause: &Cause) -> Result<(), ErrorReport> {
         let answered = match cause {
             Cause::Source => timeout(PROBE_LIMIT, self.probe_source()).await,
+            Cause::Queue => return self.look_at_link(),
             Cause::Database(database) => timeout(PROBE_LIMIT, self.probe_database(database)).await,
         };
         answered.unwrap_or_else(|_| {
             Err(ErrorReport { class: "timeout".into(), text: format!("no answer within {PROBE_LIMIT:?}") })
         })
+    }
+
+    fn look_at_link(&self) -> Result<(), ErrorReport> {
+        let state = self.link.borrow();
+        if state.is_connected() { Ok(()) } else { Err(refusal(&state)) }
     }
 
     async fn probe_source(&self) -> Result<(), ErrorReport> {

@@ -108,7 +108,7 @@ pub async fn run_worker<P: Publisher, C: Consumer>(
     first_look(&runner).await;
     companions.start(&runner, config, consumer.link());
     companions.count_reconnects(Arc::clone(&runner.metrics), consumer.link());
-    let hopeless = companions.probe(&runner, config, &shutdown);
+    let hopeless = companions.probe(&runner, config, consumer.link(), &shutdown);
     tracing::info!(worker_id = %runner.worker, slots = options.slots, "worker started");
 
     let deadline = consume(&runner, consumer, &drain, &draining).await;
@@ -213,22 +213,15 @@ impl Companions {
     }
 
     fn count_reconnects(&self, metrics: Arc<Metrics>, mut link: watch::Receiver<LinkState>) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let follow = async {
-                // The first connection is none that was lost.
-                drop(link.wait_for(LinkState::is_connected).await);
-                while link.wait_for(|state| !state.is_connected()).await.is_ok()
-                    && link.wait_for(LinkState::is_connected).await.is_ok()
-                {
-                    metrics.queue_reconnects.inc();
-                }
-            };
-            tokio::select! {
-                () = follow => {}
-                () = stop.cancelled() => {}
+        self.tasks.spawn(with_end(self.stop.clone(), async move {
+            // The first connection is none that was lost.
+            drop(link.wait_for(LinkState::is_connected).await);
+            while link.wait_for(|state| !state.is_connected()).await.is_ok()
+                && link.wait_for(LinkState::is_connected).await.is_ok()
+            {
+                metrics.queue_reconnects.inc();
             }
-        });
+        }));
     }
 
     /// Probes while halted. True in the end: the trouble outlasted the grace, and the worker was told to stop.
@@ -236,9 +229,12 @@ impl Companions {
         &self,
         runner: &Runner<P>,
         config: &Config,
+        link: watch::Receiver<LinkState>,
         shutdown: &Shutdown,
     ) -> watch::Receiver<bool> {
+        self.tasks.spawn(with_end(self.stop.clone(), runner.halt.clone().follow_login(link.clone())));
         let probes = Probes {
+            link,
             pools: runner.databases.control().clone(),
             snowflake: runner.executor.snowflake.clone(),
         };
@@ -261,6 +257,13 @@ impl Companions {
         if timeout(STOP_LIMIT, self.tasks.wait()).await.is_err() {
             tracing::debug!("some tasks did not end in time");
         }
+    }
+}
+
+async fn with_end(stop: CancellationToken, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = task => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -20,6 +20,16 @@ pub enum QueueError {
         #[source]
         source: std::io::Error,
     },
+    /// The host has no address. A configuration error, or a name service that is down.
+    #[error("host {host} of the broker does not resolve")]
+    Unresolved {
+        host: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The broker knows no such user with such a password. Nothing changes until a person mends it.
+    #[error("broker refused the login of user {user}")]
+    LoginRefused { user: String },
     /// The broker or the connection refused what we asked.
     #[error("broker refused to {doing}")]
     Broker {
@@ -55,6 +65,8 @@ impl Classify for QueueError {
         match self {
             Self::Url(_) | Self::CaFile { .. } | Self::ForeignProof => Disposition::Fatal,
             Self::Unreachable { .. }
+            | Self::Unresolved { .. }
+            | Self::LoginRefused { .. }
             | Self::Broker { .. }
             | Self::TimedOut { .. }
             | Self::Blocked { .. }
@@ -69,6 +81,8 @@ impl Classify for QueueError {
         match self {
             Self::Url(_) | Self::CaFile { .. } => "queue_config",
             Self::Unreachable { .. } => "queue_unreachable",
+            Self::Unresolved { .. } => "queue_unresolved",
+            Self::LoginRefused { .. } => "queue_login_refused",
             Self::Broker { .. } => "queue_refused",
             Self::TimedOut { .. } => "queue_timeout",
             Self::Blocked { .. } => "queue_blocked",

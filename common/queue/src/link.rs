@@ -9,6 +9,8 @@ pub enum LinkState {
     Connected,
     /// No deliveries arrive; the consumer keeps trying.
     Disconnected { reason: String },
+    /// As before, and nothing will change until a person mends the credentials.
+    LoginRefused { reason: String },
 }
 
 impl LinkState {
@@ -22,7 +24,9 @@ impl fmt::Display for LinkState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => f.write_str("connected"),
-            Self::Disconnected { reason } => write!(f, "disconnected: {reason}"),
+            Self::Disconnected { reason } | Self::LoginRefused { reason } => {
+                write!(f, "disconnected: {reason}")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `planner check`: everything that would stop a run, all at once. Nothing is written.
 
 use thaw_config::{Config, Severity};
+use thaw_model::ErrorReport;
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
 
 use crate::exit::Exit;
@@ -60,7 +61,8 @@ async fn check_broker(config: &Config) -> usize {
     match checked {
         Ok(()) => 0,
         Err(error) => {
-            output::complaint(format!("error: rabbitmq: {error}; check rabbitmq.url and ca_file"));
+            let text = ErrorReport::of(&error).text;
+            output::complaint(format!("error: rabbitmq: {text}; check rabbitmq.url and ca_file"));
             1
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use thaw_config::Config;
-use thaw_model::{Job, RunId, TableId};
+use thaw_model::{ErrorReport, Job, RunId, TableId};
 use thaw_postgres::PgError;
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
 use thaw_queue::{Publisher, QueueError};
@@ -55,7 +55,7 @@ enum RunError {
     Snowflake(#[from] SnowflakeError),
     #[error("status tables: {0}")]
     Store(#[from] StoreError),
-    #[error("rabbitmq: {0}; check rabbitmq.url and ca_file, or use --local")]
+    #[error("rabbitmq: {}; check rabbitmq.url and ca_file, or use --local", ErrorReport::of(.0).text)]
     Queue(#[from] QueueError),
     #[error("no broker is configured; set rabbitmq.url or AMQP_URL, or use --local")]
     NoBroker,

@@ -1,12 +1,14 @@
 //! The way to the broker: URL, TLS, connecting and closing under time limits.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, ErrorKind};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
@@ -24,6 +26,7 @@ pub(super) struct Broker {
     tls: OwnedTLSConfig,
     names: QueueNames,
     connection_name: String,
+    silence: Duration,
 }
 
 impl std::fmt::Debug for Broker {
@@ -46,11 +49,17 @@ impl Broker {
             tls: OwnedTLSConfig { identity: None, cert_chain },
             names: QueueNames::new(&options.queue_prefix),
             connection_name: options.connection_name.clone(),
+            silence: options.silence,
         })
     }
 
     pub(super) fn names(&self) -> &QueueNames {
         &self.names
+    }
+
+    /// How long an idle consumer hears nothing before it is made anew.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
     }
 
     /// `host:port`, for messages.
@@ -63,11 +72,9 @@ impl Broker {
     /// A plain TCP connect goes first: each connect that lapin sees refused leaks two tasks, each abandoned one a
     /// thread, and a broker may be down for hours.
     pub(super) async fn connect(&self, role: &'static str) -> Result<Connection, QueueError> {
-        let target = (self.uri.authority.host.as_str(), self.uri.authority.port);
-        let probe = timeout(CONNECT_LIMIT, TcpStream::connect(target))
+        timeout(CONNECT_LIMIT, self.knock())
             .await
-            .map_err(|_| QueueError::TimedOut { doing: "accept a connection", limit: CONNECT_LIMIT })?;
-        drop(probe.map_err(|source| QueueError::Unreachable { address: self.address(), source })?);
+            .map_err(|_| QueueError::TimedOut { doing: "accept a connection", limit: CONNECT_LIMIT })??;
 
         let name = format!("{}/{role}", self.connection_name);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -75,7 +82,33 @@ impl Broker {
             .map_err(|source| QueueError::Broker { doing: "start a connection", source })?;
         let connecting =
             Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
-        within("open a connection", CONNECT_LIMIT, connecting).await
+        within("open a connection", CONNECT_LIMIT, connecting)
+            .await
+            .map_err(|error| self.or_login_refused(error))
+    }
+
+    async fn knock(&self) -> Result<(), QueueError> {
+        let host = self.uri.authority.host.as_str();
+        let found = tokio::net::lookup_host((host, self.uri.authority.port)).await;
+        let found = found.map_err(|source| QueueError::Unresolved { host: host.to_owned(), source })?;
+        let addresses: Vec<SocketAddr> = found.collect();
+        match TcpStream::connect(addresses.as_slice()).await {
+            Ok(_stream) => Ok(()),
+            Err(source) => Err(QueueError::Unreachable { address: self.address(), source }),
+        }
+    }
+
+    /// While a connection is opened, 403 is about the login; a permission that is missing comes later.
+    fn or_login_refused(&self, error: QueueError) -> QueueError {
+        let QueueError::Broker { source, .. } = &error else { return error };
+        match source.kind() {
+            ErrorKind::ProtocolError(refusal)
+                if *refusal.kind() == AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) =>
+            {
+                QueueError::LoginRefused { user: self.uri.authority.userinfo.username.clone() }
+            }
+            _ => error,
+        }
     }
 }
 

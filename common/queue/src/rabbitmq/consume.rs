@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel, Connection};
@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::broker::{self, Broker, within};
 use super::inbox::Inbox;
 use super::publish::RabbitPublisher;
-use super::receipt::{self, Receipt};
+use super::receipt::{self, Holding, Receipt};
+use super::silence::Silence;
 use super::{CALL_LIMIT, CLOSE_LIMIT, topology};
 use crate::delivery::{self, Delivery};
 use crate::error::QueueError;
@@ -128,12 +129,21 @@ struct Consuming {
     link: watch::Sender<LinkState>,
 }
 
+/// Why consuming is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Something else is wanted.
+    Mode,
+    /// Nothing was heard for too long, and nothing is held.
+    Silent,
+}
+
 /// One connection's life.
 struct Session {
     connection: Connection,
-    channel: Channel,
+    holding: Holding,
     dropped: mpsc::UnboundedReceiver<Acker>,
-    dropped_sender: mpsc::UnboundedSender<Acker>,
+    silence: Silence,
 }
 
 impl Consuming {
@@ -142,8 +152,11 @@ impl Consuming {
         while *self.wanted.borrow() != Mode::Closed {
             match self.connect().await {
                 Ok(mut session) => {
-                    delays = back_off().build();
                     let ended = self.consume(&mut session).await;
+                    // Who is refused after the handshake every time must not begin anew every time.
+                    if self.link.borrow().is_connected() {
+                        delays = back_off().build();
+                    }
                     self.inbox.empty().clear();
                     match ended {
                         Ok(()) => {
@@ -168,7 +181,10 @@ impl Consuming {
     fn disconnected(&self, error: &QueueError) {
         let reason = describe(error);
         tracing::warn!(error = %reason, address = %self.broker.address(), "not connected to the broker, trying again");
-        self.link.send_replace(LinkState::Disconnected { reason });
+        self.link.send_replace(match error {
+            QueueError::LoginRefused { .. } => LinkState::LoginRefused { reason },
+            _ => LinkState::Disconnected { reason },
+        });
     }
 
     /// Waits out the delay; a pause or a resume takes effect at once, because there is nothing to cancel.
@@ -189,13 +205,46 @@ impl Consuming {
 
     async fn connect(&self) -> Result<Session, QueueError> {
         let connection = self.broker.connect("consume").await?;
+        let channel = self.open_channel(&connection).await?;
+        let (dropped_sender, dropped) = mpsc::unbounded_channel();
+        let holding = Holding::new(channel, dropped_sender);
+        Ok(Session { connection, holding, dropped, silence: Silence::begin(self.broker.silence()) })
+    }
+
+    async fn open_channel(&self, connection: &Connection) -> Result<Channel, QueueError> {
         let channel = within("open a channel", CALL_LIMIT, connection.create_channel()).await?;
         topology::declare(&channel, self.broker.names()).await?;
         // Before consuming, and per consumer: without it the first worker takes the whole queue.
         let qos = channel.basic_qos(self.slots, BasicQosOptions { global: false });
         within("set the prefetch", CALL_LIMIT, qos).await?;
-        let (dropped_sender, dropped) = mpsc::unbounded_channel();
-        Ok(Session { connection, channel, dropped, dropped_sender })
+        Ok(channel)
+    }
+
+    /// Leaves the channel for a fresh one, see [`super::silence`]; unless a delivery comes in at the last moment. What
+    /// is held will be delivered once more.
+    async fn renew(
+        &self,
+        session: &mut Session,
+        consumer: Option<lapin::Consumer>,
+    ) -> Result<(), QueueError> {
+        let Some(mut consumer) = consumer else { return Ok(()) };
+        session.silence.is_broken();
+        let old = session.holding.channel.clone();
+        let cancelling = old.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        within("cancel consuming", CALL_LIMIT, cancelling).await?;
+        let mut is_silent = true;
+        while let Some(Some(delivery)) = consumer.next().now_or_never() {
+            let delivery =
+                delivery.map_err(|source| QueueError::Broker { doing: "go on delivering", source })?;
+            self.receive(session, delivery);
+            is_silent = false;
+        }
+        if is_silent {
+            session.holding.channel = self.open_channel(&session.connection).await?;
+            let closing = old.close(lapin::protocol::constants::REPLY_SUCCESS, "renewed".into());
+            within("close a channel", CLOSE_LIMIT, closing).await?;
+        }
+        Ok(())
     }
 
     /// Consumes until told to close (`Ok`) or until anything at all goes wrong with the connection.
@@ -219,7 +268,10 @@ impl Consuming {
             if self.link.send_replace(LinkState::Connected) != LinkState::Connected {
                 tracing::info!(address = %self.broker.address(), "connected to the broker");
             }
-            self.consume_until_changed(session, stream.as_mut(), &mut watch).await?;
+            match self.consume_until_changed(session, stream.as_mut(), &mut watch).await? {
+                Turn::Mode => {}
+                Turn::Silent => self.renew(session, stream.take()).await?,
+            }
         }
     }
 
@@ -228,7 +280,7 @@ impl Consuming {
         session: &mut Session,
         mut stream: Option<&mut lapin::Consumer>,
         watch: &mut tokio::time::Interval,
-    ) -> Result<(), QueueError> {
+    ) -> Result<Turn, QueueError> {
         loop {
             tokio::select! {
                 changed = self.wanted.changed() => {
@@ -236,16 +288,24 @@ impl Consuming {
                     if changed.is_err() {
                         tracing::trace!("the consumer's owner is gone");
                     }
-                    return Ok(());
+                    return Ok(Turn::Mode);
                 }
                 Some(acker) = session.dropped.recv() => hand_back(&acker).await,
                 item = next_of(&mut stream) => match item {
-                    Some(Ok(delivery)) => self.receive(session, delivery),
+                    Some(Ok(delivery)) => {
+                        session.silence.is_broken();
+                        self.receive(session, delivery);
+                    }
                     Some(Err(source)) => return Err(QueueError::Broker { doing: "go on delivering", source }),
                     None => return Err(QueueError::ConsumerCancelled),
                 },
+                () = session.silence.lasts(), if stream.is_some() => {
+                    if session.silence.is_too_long(session.holding.unsettled(), self.slots.into()) {
+                        return Ok(Turn::Silent);
+                    }
+                }
                 _ = watch.tick() => {
-                    if !session.connection.status().connected() || !session.channel.status().connected() {
+                    if !session.connection.status().connected() || !session.holding.channel.status().connected() {
                         return Err(QueueError::DeliveryLost);
                     }
                 }
@@ -254,19 +314,14 @@ impl Consuming {
     }
 
     fn receive(&self, session: &Session, delivery: lapin::message::Delivery) {
-        let receipt = Receipt::new(
-            delivery,
-            session.channel.clone(),
-            self.publisher.clone(),
-            session.dropped_sender.clone(),
-        );
+        let receipt = Receipt::new(delivery, self.publisher.clone(), session.holding.clone());
         let bytes = receipt.bytes().to_vec();
         self.inbox.push(Delivery::new(&bytes, delivery::Receipt::RabbitMq(receipt)));
     }
 
     async fn begin(&self, session: &Session) -> Result<lapin::Consumer, QueueError> {
         let queue = self.broker.names().chunks.as_str();
-        let consuming = session.channel.basic_consume(
+        let consuming = session.holding.channel.basic_consume(
             queue.into(),
             "".into(),
             BasicConsumeOptions::default(),
@@ -279,11 +334,12 @@ impl Consuming {
     /// channel. Errors are the watch's to find.
     async fn stop(&self, session: &mut Session, consumer: Option<lapin::Consumer>) {
         if let Some(mut consumer) = consumer {
-            let cancelling = session.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+            let cancelling =
+                session.holding.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             if let Err(error) = within("cancel consuming", CLOSE_LIMIT, cancelling).await {
                 tracing::debug!(error = %describe(&error), "consuming did not stop cleanly");
             }
-            while let Some(Some(Ok(delivery))) = futures_util::FutureExt::now_or_never(consumer.next()) {
+            while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
                 hand_back(&delivery.acker).await;
             }
         }

@@ -12,6 +12,7 @@ mod consume;
 mod inbox;
 mod publish;
 mod receipt;
+mod silence;
 mod topology;
 
 use std::path::PathBuf;
@@ -50,13 +51,16 @@ pub struct RabbitOptions {
     pub queue_prefix: String,
     /// Silence is noticed after two to two and a half of these. Whole seconds, at least one.
     pub heartbeat: Duration,
+    /// An idle consumer that hears nothing for so long, or up to twice as long, is made anew: the broker may have
+    /// forgotten it.
+    pub silence: Duration,
     /// The name shown in the broker's management pages.
     pub connection_name: String,
 }
 
 impl RabbitOptions {
     /// The options of production for `url`: queues `thaw.chunks` and `thaw.dead`, a heartbeat of 10 s (without one in
-    /// the URL, a silent connection is noticed after two minutes).
+    /// the URL, a silent connection is noticed after two minutes), idle consumers made anew after 10 s.
     #[must_use]
     pub fn new(url: SecretString, connection_name: impl Into<String>) -> Self {
         Self {
@@ -64,6 +68,7 @@ impl RabbitOptions {
             ca_file: None,
             queue_prefix: "thaw".to_owned(),
             heartbeat: Duration::from_secs(10),
+            silence: Duration::from_secs(10),
             connection_name: connection_name.into(),
         }
     }

@@ -1,5 +1,7 @@
 //! The obligation to settle one delivery from RabbitMQ.
 
+use std::sync::Arc;
+
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Acker, Channel};
 use tokio::sync::mpsc::UnboundedSender;
@@ -10,16 +12,35 @@ use super::publish::RabbitPublisher;
 use crate::delivery::Rejection;
 use crate::error::QueueError;
 
+/// What the receipts of one connection share.
+#[derive(Debug, Clone)]
+pub(super) struct Holding {
+    /// While a clone of the channel lives, lapin does not close it under the deliveries.
+    pub(super) channel: Channel,
+    /// Where a receipt goes that is dropped unsettled: it would hold its prefetch slot until the channel closes.
+    pub(super) dropped: UnboundedSender<Acker>,
+    /// One clone for each receipt that is alive.
+    slots: Arc<()>,
+}
+
+impl Holding {
+    pub(super) fn new(channel: Channel, dropped: UnboundedSender<Acker>) -> Self {
+        Self { channel, dropped, slots: Arc::default() }
+    }
+
+    /// How many deliveries are not settled yet.
+    pub(super) fn unsettled(&self) -> usize {
+        Arc::strong_count(&self.slots) - 1
+    }
+}
+
 /// How one delivery is settled.
 pub(crate) struct Receipt {
     /// `None` once settled.
     acker: Option<Acker>,
-    /// While a clone of the channel lives, lapin does not close it under the delivery.
-    _channel: Channel,
     bytes: Vec<u8>,
     publisher: RabbitPublisher,
-    /// Where a receipt goes that is dropped unsettled: it would hold its prefetch slot until the channel closes.
-    dropped: UnboundedSender<Acker>,
+    holding: Holding,
 }
 
 impl std::fmt::Debug for Receipt {
@@ -31,11 +52,10 @@ impl std::fmt::Debug for Receipt {
 impl Receipt {
     pub(super) fn new(
         delivery: lapin::message::Delivery,
-        channel: Channel,
         publisher: RabbitPublisher,
-        dropped: UnboundedSender<Acker>,
+        holding: Holding,
     ) -> Self {
-        Self { acker: Some(delivery.acker), _channel: channel, bytes: delivery.data, publisher, dropped }
+        Self { acker: Some(delivery.acker), bytes: delivery.data, publisher, holding }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -69,7 +89,7 @@ impl Receipt {
 impl Drop for Receipt {
     fn drop(&mut self) {
         if let Some(acker) = self.acker.take()
-            && self.dropped.send(acker).is_err()
+            && self.holding.dropped.send(acker).is_err()
         {
             // The connection's task is gone, and with it the channel: the broker requeues the message itself.
             tracing::trace!("an unsettled delivery outlived its connection");

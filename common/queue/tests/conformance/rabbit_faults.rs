@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions};
-use lapin::types::FieldTable;
+use futures_util::future::join_all;
+use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
 use secrecy::SecretString;
 use thaw_harness::{RabbitServer, TestVhost};
 use thaw_queue::rabbitmq::{RabbitConsumer, RabbitOptions, RabbitQueue};
@@ -34,31 +34,72 @@ async fn thousands_of_jobs_are_confirmed_in_windows() {
     assert_eq!(rig.ready_count().await, 3_000);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_queue_is_declared_again_by_its_consumer() {
-    let rig = RabbitRig::new().await;
-    let publisher = rig.queue.publisher();
-    // Two slots: a queue that is back soon enough keeps its consumer in the broker, and the held delivery its slot.
-    let mut consumer = rig.queue.consumer(2);
-    await_link(&consumer, true).await;
-    let first = jobs(1);
-    publisher.publish(&first).await.expect("published");
-    let held = next(&mut consumer).await;
+/// Deletes the chunk queue; a publish right afterwards finds it gone and declares it again in the same moment.
+async fn delete_queue(rig: &RabbitRig) {
     let queue = rig.queue.names().chunks.as_str();
     rig.channel().await.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("deleted");
-    // RabbitMQ 3.10 may keep the old consumer, and its place, when the queue is back within the same moment; the
-    // consumer's own reconnection is what is tried here.
-    thaw_harness::wait::until("the queue has its consumer again", DEADLINE, async || {
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let declared = rig.channel().await.queue_declare(queue.into(), passive, FieldTable::default()).await;
-        Ok(declared.is_ok_and(|found| found.consumer_count() > 0))
-    })
-    .await
-    .expect("the consumer declares the queue again");
-    let second = jobs(1);
-    publisher.publish(&second).await.expect("published");
-    assert_eq!(job_of(&next(&mut consumer).await), second[0]);
-    assert_eq!(job_of(&held), first[0]);
+}
+
+/// The same queue, by a client whose consumers are soon tired of silence.
+fn impatient(rig: &RabbitRig) -> RabbitQueue {
+    let silence = Duration::from_secs(1);
+    RabbitQueue::new(&RabbitOptions { silence, ..options(&rig.vhost.url()) }).expect("usable options")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_queue_that_is_back_at_once_delivers_to_its_consumer() {
+    for round in 0..3 {
+        let rig = RabbitRig::new().await;
+        let queue = impatient(&rig);
+        let publisher = queue.publisher();
+        let mut consumer = queue.consumer(2);
+        await_link(&consumer, true).await;
+        let first = jobs(1);
+        publisher.publish(&first).await.expect("published");
+        let held = next(&mut consumer).await;
+        delete_queue(&rig).await;
+        let second = jobs(1);
+        publisher.publish(&second).await.expect("a message that was returned is published again");
+        assert_eq!(job_of(&next(&mut consumer).await), second[0], "round {round}");
+        assert_eq!(job_of(&held), first[0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_queue_that_is_back_at_once_delivers_to_each_of_a_fleet() {
+    let rig = RabbitRig::new().await;
+    let publisher = rig.queue.publisher();
+    let mut consumers = Vec::new();
+    for _ in 0..3 {
+        let consumer = rig.queue.consumer(1);
+        await_link(&consumer, true).await;
+        consumers.push(consumer);
+    }
+    publisher.publish(&jobs(3)).await.expect("published");
+    let held = join_all(consumers.iter_mut().map(next)).await;
+    delete_queue(&rig).await;
+    publisher.publish(&jobs(3)).await.expect("published");
+    drop(held);
+    // One slot each, and nobody settles: one message for each of them.
+    join_all(consumers.iter_mut().map(next)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_queue_delivers_what_comes_in_the_end() {
+    let rig = RabbitRig::new().await;
+    let queue = impatient(&rig);
+    let mut consumer = queue.consumer(1);
+    await_link(&consumer, true).await;
+    // Long enough for it to be made anew several times; the connection stays.
+    assert!(timeout(Duration::from_secs(7), consumer.next()).await.is_err());
+    let connections = rig.vhost.control().run(&["list_connections", "--quiet", "vhost"]).expect("listed");
+    let ours = connections.lines().filter(|line| *line == rig.vhost.name()).count();
+    let published = jobs(1);
+    queue.publisher().publish(&published).await.expect("published");
+    assert_eq!(job_of(&next(&mut consumer).await), published[0]);
+    assert!(consumer.link().borrow().is_connected());
+    // The rig's own and the consumer's.
+    assert_eq!(ours, 2, "{connections}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,9 +212,17 @@ async fn a_wrong_password_is_an_error_without_the_password() {
     let queue = RabbitQueue::new(&options(url.as_str())).expect("usable options");
     let error = queue.check().await.expect_err("refused");
     let text = thaw_model::ErrorReport::of(&error).text;
-    assert!(text.contains("ACCESS_REFUSED"), "{text}");
+    assert!(matches!(&error, QueueError::LoginRefused { user } if user == url.username()), "{text}");
     let debug = format!("{error:?} {queue:?} {:?}", queue.publisher());
     assert!(!text.contains("hunter2") && !debug.contains("hunter2"), "{text} {debug}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_without_an_address_is_named() {
+    let url = SecretString::from("amqp://guest:guest@broker.invalid/%2f");
+    let queue = RabbitQueue::new(&RabbitOptions::new(url, "test")).expect("usable options");
+    let error = queue.check().await.expect_err("no such host");
+    assert!(matches!(&error, QueueError::Unresolved { host, .. } if host == "broker.invalid"), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
