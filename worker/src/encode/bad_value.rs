@@ -15,6 +15,10 @@ pub enum BadValue {
     Null,
     #[error("null in a key column, whose index holds nulls distinct")]
     NullKey,
+    #[error(
+        "key that the column would change (digits of a second, or blanks at the end), so that two could become one"
+    )]
+    KeyWouldChange,
     #[error("number out of the column's range")]
     NumberOutOfRange,
     #[error("number with more decimals than the column keeps (set lossy to round it)")]

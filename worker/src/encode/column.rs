@@ -11,7 +11,19 @@ use thaw_snowflake::{Decoder, Value};
 use super::bad_value::{BadValue, EncodeError};
 use super::decimal::Decimal;
 use super::pair::{pair_is_loadable, pair_needs_zone};
+use super::zone::Zone;
 use super::{array, calendar, json, number, temporal, text};
+
+/// What a column is to the arbiter. Where rows are told apart by it, a key that the target would change could take the
+/// place of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    No,
+    /// The index holds NULLs for equal.
+    NullsEqual,
+    /// The index holds NULLs distinct: NULL never conflicts, so every run would insert it again.
+    Strict,
+}
 
 /// What is chosen once for all cells of a column.
 pub(super) struct Column {
@@ -21,8 +33,9 @@ pub(super) struct Column {
     pub(super) lossy: bool,
     pub(super) nul_in_text: NulInText,
     pub(super) nullable: bool,
-    /// A key of the arbiter whose index holds NULLs distinct: NULL never conflicts, so every run would insert it.
-    pub(super) is_strict_key: bool,
+    pub(super) key: Key,
+    /// The plan's, where the pair mixes wall clocks and instants.
+    pub(super) zone: Option<Zone>,
     /// Of an enum; empty for other types.
     pub(super) labels: HashSet<String>,
     /// What the elements of an array are encoded by.
@@ -36,13 +49,15 @@ impl Column {
         planned: &PlannedColumn,
         timezone: &str,
         nul_in_text: NulInText,
-        is_strict_key: bool,
+        key: Key,
     ) -> Result<Self, EncodeError> {
         let refused = |reason| EncodeError::Plan { column: planned.target.clone(), reason };
         pair_is_loadable(planned.source_type, &planned.target_type).map_err(|error| refused(error.reason))?;
-        if pair_needs_zone(planned.source_type, &planned.target_type) && !is_utc(timezone) {
-            return Err(refused("wall clocks and instants are only converted in UTC"));
-        }
+        let zone = if pair_needs_zone(planned.source_type, &planned.target_type) {
+            Some(Zone::named(timezone).ok_or_else(|| refused("the plan's time zone is not known"))?)
+        } else {
+            None
+        };
         let labels = match &planned.target_type {
             TargetType::Enum { labels } => labels.iter().cloned().collect(),
             _ => HashSet::new(),
@@ -55,7 +70,7 @@ impl Column {
                     nullable: true,
                     ..planned.clone()
                 };
-                Some(Box::new(Self::new(&element, timezone, nul_in_text, false)?))
+                Some(Box::new(Self::new(&element, timezone, nul_in_text, Key::No)?))
             }
             _ => None,
         };
@@ -68,7 +83,8 @@ impl Column {
             lossy: planned.lossy,
             nul_in_text,
             nullable: planned.nullable,
-            is_strict_key,
+            key,
+            zone,
             decoder: Decoder::new(planned.source_type),
         })
     }
@@ -114,14 +130,16 @@ impl Column {
                 TargetType::Bytea => Ok(writer.bytes(&bytes)?),
                 _ => Err(BadValue::Mismatch),
             },
-            Value::Date(days) => temporal::date(writer, target, days),
+            Value::Date(days) => temporal::date(writer, self, days),
             Value::Time(nanos) => match target {
-                TargetType::Time { precision } => temporal::time(writer, nanos, *precision),
+                TargetType::Time { precision } => {
+                    self.keeps_digits(i128::from(nanos), *precision)?;
+                    temporal::time(writer, nanos, *precision)
+                }
                 _ => Err(BadValue::Mismatch),
             },
-            Value::TimestampNtz(ns) | Value::TimestampLtz(ns) | Value::TimestampTz { ns, .. } => {
-                temporal::instant(writer, target, ns, self.lossy)
-            }
+            Value::TimestampNtz(wall) => temporal::wall_clock(writer, self, wall),
+            Value::TimestampLtz(ns) | Value::TimestampTz { ns, .. } => temporal::instant(writer, self, ns),
             Value::Json(document) => match target {
                 TargetType::Json => Ok(writer.bytes(document.as_bytes())?),
                 TargetType::Jsonb => Ok(writer.jsonb(&json::for_jsonb(&document, self.nul_in_text)?)?),
@@ -132,7 +150,7 @@ impl Column {
     }
 
     fn null(&self, writer: &mut BinaryWriter) -> Result<(), BadValue> {
-        if self.is_strict_key {
+        if self.key == Key::Strict {
             return Err(BadValue::NullKey);
         }
         if !self.nullable {
@@ -175,6 +193,14 @@ impl Column {
         }
         text::write(writer, kind, max_chars, scratch)
     }
+
+    /// Whether flooring to the column's precision would take digits from a key.
+    pub(super) fn keeps_digits(&self, nanos: i128, precision: u8) -> Result<(), BadValue> {
+        if self.key == Key::No || nanos.rem_euclid(i128::from(temporal::unit(precision))) == 0 {
+            return Ok(());
+        }
+        Err(BadValue::KeyWouldChange)
+    }
 }
 
 /// Upper-case digits, as Snowflake shows binary data.
@@ -186,11 +212,4 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
             out.push(DIGITS[usize::from(nibble)]);
         }
     }
-}
-
-/// The names of the one zone without a database of zones.
-pub(super) fn is_utc(timezone: &str) -> bool {
-    ["UTC", "Etc/UTC", "Z", "GMT", "Etc/GMT", "Universal", "Zulu"]
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(timezone))
 }

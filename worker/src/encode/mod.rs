@@ -16,7 +16,9 @@ mod pair;
 mod row;
 mod temporal;
 mod text;
+mod zone;
 
 pub use bad_value::{BadValue, EncodeError};
 pub use pair::{Loss, Unloadable, pair_is_loadable, pair_needs_zone};
 pub use row::{BadRow, Encoded, EncodedRows, Piece, RowEncoder};
+pub use zone::Zone;

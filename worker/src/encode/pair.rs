@@ -36,8 +36,7 @@ pub fn pair_is_loadable(source: SourceType, target: &TargetType) -> Result<Loss,
     })
 }
 
-/// The pair mixes wall clocks and instants: it is converted in the plan's time zone. Only UTC is implemented; the
-/// encoder refuses a plan with another one.
+/// The pair mixes wall clocks and instants: it is converted in the plan's time zone.
 #[must_use]
 pub fn pair_needs_zone(source: SourceType, target: &TargetType) -> bool {
     use SourceType as S;

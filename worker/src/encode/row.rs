@@ -10,7 +10,7 @@ use thaw_snowflake::RowSink;
 use tokio::sync::mpsc;
 
 use super::bad_value::{BadValue, EncodeError};
-use super::column::Column;
+use super::column::{Column, Key};
 
 /// Finished rows leave when they are this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -106,13 +106,12 @@ impl RowEncoder {
     /// # Errors
     /// [`EncodeError::Plan`] where the plan holds what no encoding exists for.
     pub fn new(plan: &TablePlan, with_ordinal: bool) -> Result<(Self, EncodedRows), EncodeError> {
-        let strict_keys = strict_keys(plan);
         let columns = plan
             .columns
             .iter()
             .map(|planned| {
-                let is_strict_key = strict_keys.contains(&planned.target);
-                Column::new(planned, &plan.source.timezone, plan.bad_rows.nul_in_text, is_strict_key)
+                let key = key(plan, &planned.target, with_ordinal);
+                Column::new(planned, &plan.source.timezone, plan.bad_rows.nul_in_text, key)
             })
             .collect::<Result<Vec<_>, _>>()?;
         // PostgreSQL's own limit is 1600 columns.
@@ -178,7 +177,7 @@ impl RowEncoder {
     fn bad_value(&mut self, index: usize, field_start: usize, reason: BadValue) -> Result<(), EncodeError> {
         let Some(column) = self.columns.get(index) else { return Err(EncodeError::Shape) };
         match self.policy.on_bad_row {
-            OnBadRow::Null if column.nullable && !column.is_strict_key => {
+            OnBadRow::Null if column.nullable && column.key == Key::No => {
                 self.writer.truncate(field_start);
                 self.writer.null();
                 self.encoded.nulled += 1;
@@ -268,14 +267,17 @@ impl std::fmt::Debug for RowEncoder {
     }
 }
 
-/// The keys in which NULL is a bad value: those of a staged mode whose index holds NULLs distinct. A NULL key would
-/// never conflict, so every run would insert the row again.
-fn strict_keys(plan: &TablePlan) -> Vec<PgIdent> {
-    match (plan.load.mode, &plan.load.arbiter) {
-        (LoadMode::Upsert | LoadMode::InsertOnly, Some(arbiter)) if !arbiter.nulls_not_distinct => {
-            arbiter.columns.clone()
-        }
-        _ => Vec::new(),
+/// What a column is to the arbiter. A plain COPY leaves telling keys apart to the unique index; its redo is a load by
+/// staging, in which rows with a NULL key are inserted as the COPY would have.
+fn key(plan: &TablePlan, column: &PgIdent, is_staged: bool) -> Key {
+    let Some(arbiter) = plan.load.arbiter.as_ref().filter(|arbiter| arbiter.columns.contains(column)) else {
+        return Key::No;
+    };
+    match plan.load.mode {
+        LoadMode::Copy if is_staged => Key::NullsEqual,
+        LoadMode::Copy => Key::No,
+        LoadMode::Upsert | LoadMode::InsertOnly if arbiter.nulls_not_distinct => Key::NullsEqual,
+        LoadMode::Upsert | LoadMode::InsertOnly => Key::Strict,
     }
 }
 

@@ -7,9 +7,10 @@ use thaw_postgres::copy::{BinaryWriter, FieldError};
 
 use super::bad_value::BadValue;
 use super::calendar::{self, NANOS_PER_DAY};
+use super::column::Column;
 
 /// Nanoseconds of the last digit a column keeps.
-fn unit(precision: u8) -> i64 {
+pub(super) fn unit(precision: u8) -> i64 {
     10_i64.pow(9 - u32::from(precision.min(6)))
 }
 
@@ -39,32 +40,44 @@ pub(super) fn date_of(writer: &mut BinaryWriter, wall_nanos: i128, lossy: bool) 
     Ok(writer.date(days)?)
 }
 
-/// A DATE of the source.
-pub(super) fn date(writer: &mut BinaryWriter, target: &TargetType, days: i64) -> Result<(), BadValue> {
-    match target {
+/// A DATE of the source: a day, or its midnight by the wall clock.
+pub(super) fn date(writer: &mut BinaryWriter, column: &Column, days: i64) -> Result<(), BadValue> {
+    match column.target {
         TargetType::Date => Ok(writer.date(days)?),
-        // Midnight; of UTC, which is the plan's zone.
-        TargetType::Timestamp { precision } | TargetType::Timestamptz { precision } => {
-            timestamp(writer, i128::from(days) * NANOS_PER_DAY, *precision)
+        _ => wall_clock(writer, column, i128::from(days) * NANOS_PER_DAY),
+    }
+}
+
+/// A wall clock of the source.
+pub(super) fn wall_clock(writer: &mut BinaryWriter, column: &Column, wall: i128) -> Result<(), BadValue> {
+    match column.target {
+        TargetType::Timestamp { precision } => floored(writer, column, wall, precision),
+        TargetType::Timestamptz { precision } => {
+            let instant = column.zone.as_ref().map_or(Some(wall), |zone| zone.instant(wall));
+            floored(writer, column, instant.ok_or(FieldError::TimestampOutOfRange)?, precision)
         }
+        TargetType::Date => date_of(writer, wall, column.lossy),
         _ => Err(BadValue::Mismatch),
     }
 }
 
-/// A timestamp of the source. Instant and wall clock are the same number: the plan's zone is UTC.
-pub(super) fn instant(
-    writer: &mut BinaryWriter,
-    target: &TargetType,
-    nanos: i128,
-    lossy: bool,
-) -> Result<(), BadValue> {
-    match target {
-        TargetType::Timestamp { precision } | TargetType::Timestamptz { precision } => {
-            timestamp(writer, nanos, *precision)
-        }
-        TargetType::Date => date_of(writer, nanos, lossy),
+/// An instant of the source.
+pub(super) fn instant(writer: &mut BinaryWriter, column: &Column, instant: i128) -> Result<(), BadValue> {
+    let wall = || {
+        let wall = column.zone.as_ref().map_or(Some(instant), |zone| zone.wall(instant));
+        wall.ok_or(FieldError::TimestampOutOfRange)
+    };
+    match column.target {
+        TargetType::Timestamptz { precision } => floored(writer, column, instant, precision),
+        TargetType::Timestamp { precision } => floored(writer, column, wall()?, precision),
+        TargetType::Date => date_of(writer, wall()?, column.lossy),
         _ => Err(BadValue::Mismatch),
     }
+}
+
+fn floored(writer: &mut BinaryWriter, column: &Column, nanos: i128, precision: u8) -> Result<(), BadValue> {
+    column.keeps_digits(nanos, precision)?;
+    timestamp(writer, nanos, precision)
 }
 
 /// The text of a source timestamp, with as many decimals as its column declares: nothing is floored, and a zone's

@@ -9,7 +9,7 @@ use thaw_postgres::copy::BinaryWriter;
 
 use super::bad_value::BadValue;
 use super::calendar;
-use super::column::Column;
+use super::column::{Column, Key};
 use super::decimal::Decimal;
 use super::{json, number, temporal};
 
@@ -18,6 +18,9 @@ pub(super) fn encode(writer: &mut BinaryWriter, column: &Column, text: &str) -> 
     match &column.target {
         TargetType::Text { kind, max_chars } => {
             let text = without_nul(text, column.nul_in_text)?;
+            if column.key != Key::No && loses_blanks(*kind, *max_chars, &text) {
+                return Err(BadValue::KeyWouldChange);
+            }
             write(writer, *kind, *max_chars, &text)
         }
         TargetType::Json => {
@@ -82,6 +85,17 @@ fn is_longer(text: &str, max: u32) -> bool {
         .is_some_and(|(at, _)| text.get(at..).unwrap_or_default().bytes().any(|byte| byte != b' '))
 }
 
+/// Whether blanks at the end count at the source and not in the column: char(n) ignores them all, varchar(n) cuts
+/// those behind its length.
+fn loses_blanks(kind: TextKind, max_chars: Option<u32>, text: &str) -> bool {
+    let max = max_chars.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+    match kind {
+        TextKind::Char => text.ends_with(' '),
+        TextKind::Varchar => text.len() > max && text.ends_with(' ') && text.chars().nth(max).is_some(),
+        TextKind::Text | TextKind::Citext | TextKind::Xml => false,
+    }
+}
+
 fn without_nul(text: &str, policy: NulInText) -> Result<Cow<'_, str>, BadValue> {
     if !text.contains('\0') {
         return Ok(Cow::Borrowed(text));
@@ -124,24 +138,27 @@ fn from_iso(writer: &mut BinaryWriter, column: &Column, text: &str) -> Result<()
     match column.target {
         TargetType::Time { precision } => {
             let nanos = calendar::parse_time_of_day(text).ok_or(BadValue::NotATime)?;
+            column.keeps_digits(i128::from(nanos), precision)?;
             temporal::time(writer, nanos, precision)
         }
         TargetType::Date => {
             let (wall, _) = calendar::parse_timestamp(text).ok_or(BadValue::NotADate)?;
             temporal::date_of(writer, wall, column.lossy)
         }
-        TargetType::Timestamp { precision } => {
+        TargetType::Timestamp { .. } => {
             let (wall, _) = calendar::parse_timestamp(text)
                 .filter(|(_, offset)| offset.is_none())
                 .ok_or(BadValue::NotATimestamp)?;
-            temporal::timestamp(writer, wall, precision)
+            temporal::wall_clock(writer, column, wall)
         }
-        TargetType::Timestamptz { precision } => {
-            // Without an offset it is a wall clock of the plan's zone, UTC.
-            let (wall, offset) = calendar::parse_timestamp(text).ok_or(BadValue::NotATimestamp)?;
-            let instant = wall - i128::from(offset.unwrap_or(0)) * 60_000_000_000;
-            temporal::timestamp(writer, instant, precision)
-        }
+        TargetType::Timestamptz { .. } => match calendar::parse_timestamp(text) {
+            Some((wall, Some(offset))) => {
+                temporal::instant(writer, column, wall - i128::from(offset) * 60_000_000_000)
+            }
+            // Without an offset it is a wall clock of the plan's zone.
+            Some((wall, None)) => temporal::wall_clock(writer, column, wall),
+            None => Err(BadValue::NotATimestamp),
+        },
         _ => Err(BadValue::Mismatch),
     }
 }

@@ -1,8 +1,8 @@
 //! Values that a column cannot hold: found before PostgreSQL sees them, one policy at a time, and never quoted.
 
 use thaw_harness::TestDatabase;
-use thaw_model::plan::{NulInText, OnBadRow};
-use thaw_model::{Classify as _, Disposition, SourceType as S};
+use thaw_model::plan::{Arbiter, LoadMode, NulInText, OnBadRow, TablePlan};
+use thaw_model::{Classify as _, Disposition, PgIdent, SourceType as S};
 use thaw_worker::encode::{BadValue, EncodeError, Encoded, RowEncoder};
 use tokio_postgres::Client;
 
@@ -212,18 +212,6 @@ async fn too_many_bad_rows_fail_the_table() {
 }
 
 #[tokio::test]
-async fn a_zone_other_than_utc_between_wall_clocks_and_instants_is_refused() {
-    let database = TestDatabase::create().await;
-    let client = database.connect().await.expect("connects");
-    client.batch_execute("create table t (v timestamptz)").await.expect("creates");
-    let mut plan = plan_for(&client, "t", &[("v", S::TimestampNtz { scale: 9 })]).await;
-    plan.source.timezone = "America/New_York".to_owned();
-    let error = RowEncoder::new(&plan, false).expect_err("not implemented");
-    assert!(matches!(error, EncodeError::Plan { .. }), "{error}");
-    assert_eq!(error.disposition(), Disposition::HaltTable);
-}
-
-#[tokio::test]
 async fn a_result_of_another_shape_is_refused() {
     let database = TestDatabase::create().await;
     let client = database.connect().await.expect("connects");
@@ -234,5 +222,44 @@ async fn a_result_of_another_shape_is_refused() {
         let (encoder, _rows) = RowEncoder::new(&plan, false).expect("a plan");
         let error = feed(encoder, vec![row]).await.expect_err("another shape");
         assert!(matches!(error, EncodeError::Shape), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_column_would_change_is_a_bad_row() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    for (source, pg_type, good, bad) in [
+        (S::TimestampNtz { scale: 9 }, "timestamp", "1.000001000", "1.000001001"),
+        (S::TimestampNtz { scale: 9 }, "timestamp(3)", "1.001000000", "1.001001000"),
+        (S::Time { scale: 9 }, "time", "1.000001000", "1.000001001"),
+        (S::Text { length: None }, "char(3)", "ab", "ab "),
+        (S::Text { length: None }, "varchar(3)", "ab ", "abc "),
+    ] {
+        client
+            .batch_execute(&format!("drop table if exists t; create table t (v {pg_type} primary key)"))
+            .await
+            .expect("creates");
+        let mut plan = plan_for(&client, "t", &[("v", source)]).await;
+        plan.load.mode = LoadMode::Upsert;
+        plan.load.arbiter = Some(Arbiter {
+            index: PgIdent::exact("t_pkey"),
+            columns: vec![PgIdent::exact("v")],
+            nulls_not_distinct: false,
+        });
+        let encode = async |plan: &TablePlan, text| {
+            let (encoder, _rows) = RowEncoder::new(plan, true)?;
+            feed(encoder, vec![vec![cell(text)]]).await
+        };
+        let reason = |encoded: Result<Encoded, EncodeError>| match encoded {
+            Err(EncodeError::BadRow { reason, .. }) => Some(reason),
+            Err(error) => panic!("{error}"),
+            Ok(_) => None,
+        };
+        assert_eq!(reason(encode(&plan, good).await), None, "{pg_type}");
+        assert_eq!(reason(encode(&plan, bad).await), Some(BadValue::KeyWouldChange), "{pg_type}");
+        // What is no key is floored and cut as everywhere.
+        plan.load.arbiter = None;
+        assert_eq!(reason(encode(&plan, bad).await), None, "{pg_type}");
     }
 }

@@ -7,3 +7,4 @@ mod merge;
 mod modes;
 mod support;
 mod values;
+mod zones;
