@@ -238,19 +238,11 @@ impl<'a> Mapper<'a> {
             _ if column.lossy => Some("it is listed in lossy"),
             _ if !target.collation_deterministic => Some("its collation takes different texts for equal"),
             TargetType::Text { kind: TextKind::Citext, .. } => Some("citext ignores case"),
-            TargetType::Timestamp { .. }
-                if matches!(
-                    column.source_type,
-                    SourceType::TimestampLtz { .. } | SourceType::TimestampTz { .. }
-                ) && Zone::named(&self.entry.timezone).is_some_and(|zone| !zone.is_utc()) =>
-            {
-                Some("its zone shows one hour twice when clocks are set back")
-            }
-            TargetType::Timestamptz { .. }
-                if matches!(column.source_type, SourceType::TimestampNtz { .. })
+            TargetType::Timestamp { .. } | TargetType::Timestamptz { .. }
+                if pair_needs_zone(column.source_type, &column.target_type)
                     && Zone::named(&self.entry.timezone).is_some_and(|zone| !zone.is_utc()) =>
             {
-                Some("its zone skips an hour when clocks are set forward")
+                Some("its zone shows an hour twice, or skips one, when clocks are moved")
             }
             _ => None,
         }

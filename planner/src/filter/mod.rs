@@ -2,6 +2,7 @@
 //! written; what PostgreSQL is to count, verify or delete by is its translation.
 
 mod column;
+mod freeze;
 mod literal;
 mod translate;
 
@@ -10,6 +11,7 @@ use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::{Parser, ParserOptions};
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
+pub use freeze::{SentFilter, freeze};
 pub use translate::{NotTranslated, PgFilter, translate};
 
 /// Why a filter is refused. The filter itself may hold values and is not repeated.
@@ -25,6 +27,8 @@ pub enum FilterError {
     AmbiguousComment,
     #[error("has an unclosed quote or comment")]
     Unclosed,
+    #[error("asks for the current time in a form that cannot be rewritten; write the date or time itself")]
+    NotFrozen,
 }
 
 /// Accepts exactly one expression; comments are allowed, also at the end.

@@ -107,6 +107,6 @@ async fn a_zone_that_does_not_exist_is_refused_before_any_row() {
     client.batch_execute("create table t (i timestamptz)").await.expect("creates");
     let mut plan = plan_for(&client, "t", &[("i", S::TimestampNtz { scale: 9 })]).await;
     "Europe/Nowhere".clone_into(&mut plan.source.timezone);
-    let refused = RowEncoder::new(&plan, false).err().expect("refuses").to_string();
+    let refused = RowEncoder::new(&plan, false).expect_err("refuses").to_string();
     assert!(refused.contains("time zone"), "{refused}");
 }

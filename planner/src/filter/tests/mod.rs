@@ -33,4 +33,5 @@ fn a_filter_that_would_swallow_the_rest_of_the_statement_is_refused() {
     assert_eq!(check("a = 1 # b"), Err(FilterError::AmbiguousComment));
 }
 
+mod freezing;
 mod translation;
