@@ -6,7 +6,7 @@ use thaw_model::{PgIdent, SourceType, TargetType};
 use thaw_postgres::catalog::TargetTable;
 
 use crate::columns::{Mapped, Watermark};
-use crate::filter;
+use crate::filter::{self, SentFilter};
 
 /// A fault of one entry, at its path or at a key of it.
 pub fn fault(entry: &TableEntry, key: &str, message: impl Into<String>) -> Finding {
@@ -82,15 +82,15 @@ fn needed_rights(entry: &TableEntry, table: &TargetTable) -> Vec<(bool, &'static
     ]
 }
 
-/// The entry's filter and watermark.
+/// The entry's filter and watermark; `server_time` is the source's clock.
 #[must_use]
-pub fn source(entry: &TableEntry, mapped: Option<&Mapped>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Some(text) = &entry.source_filter
-        && let Err(error) = filter::check(text)
-    {
-        findings.push(fault(entry, "source_filter", error.to_string()));
-    }
+pub fn source(entry: &TableEntry, mapped: Option<&Mapped>, server_time: &str) -> Vec<Finding> {
+    let mut findings = entry.source_filter.as_deref().map_or_else(Vec::new, |text| {
+        match filter::freeze(text, server_time, &entry.timezone) {
+            Ok(sent) => questionable(entry, &sent),
+            Err(error) => vec![fault(entry, "source_filter", error.to_string())],
+        }
+    });
     if let Some(watermark) = mapped.and_then(|mapped| mapped.watermark.as_ref())
         && !bounds(watermark)
     {
@@ -99,6 +99,25 @@ pub fn source(entry: &TableEntry, mapped: Option<&Mapped>) -> Vec<Finding> {
             watermark.target_type, watermark.source_type
         );
         findings.push(warning(entry, "source_watermark", message));
+    }
+    findings
+}
+
+/// What a filter does that a person should know of.
+fn questionable(entry: &TableEntry, sent: &SentFilter) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !sent.volatile.is_empty() {
+        let message = format!(
+            "uses {}, which selects other rows for every statement; only a plan of one chunk is allowed, and its rows \
+             are not counted beforehand",
+            sent.volatile.join(", ")
+        );
+        findings.push(warning(entry, "source_filter", message));
+    }
+    if sent.has_subquery {
+        let message =
+            "reads other tables, which are not under the snapshot: chunks may see them at different times";
+        findings.push(warning(entry, "source_filter", message));
     }
     findings
 }

@@ -166,7 +166,7 @@ async fn look<'a>(
     let mapped = columns.ok().zip(target.as_ref()).and_then(|(columns, target)| {
         columns::map(entry, &columns, target).map_err(|faults| findings.extend(faults)).ok()
     });
-    findings.extend(check::source(entry, mapped.as_ref()));
+    findings.extend(check::source(entry, mapped.as_ref(), &facts.server_time));
     let time_travel = facts.retention.get(&entry.source).cloned().unwrap_or(TimeTravel::Unknown);
     let ready = mapped.zip(target).map(|(mapped, target)| Ready {
         selected,

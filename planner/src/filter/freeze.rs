@@ -82,7 +82,10 @@ impl SentFilter {
 pub fn freeze(filter: &str, server_time: &str, timezone: &str) -> Result<SentFilter, FilterError> {
     let mut tree = parse(filter)?;
     let mut sent = SentFilter { text: Some(filter.to_owned()), ..SentFilter::default() };
-    let _: ControlFlow<()> = Visit::visit(&tree, &mut Inspector { sent: &mut sent });
+    let mut inspector = Inspector { sent: &mut sent };
+    if Visit::visit(&tree, &mut inspector).is_break() {
+        return Err(FilterError::NotFrozen);
+    }
     let clock = Clock::read(server_time, timezone);
     let mut freezer = Freezer { clock, frozen: Vec::new() };
     if VisitMut::visit(&mut tree, &mut freezer).is_break() {
@@ -118,7 +121,7 @@ impl Visitor for Inspector<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
-                self.sent.has_subquery = true
+                self.sent.has_subquery = true;
             }
             Expr::Function(function) => {
                 let name = name_of(function);

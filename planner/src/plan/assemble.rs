@@ -7,6 +7,7 @@ use thaw_postgres::catalog::TargetTable;
 
 use crate::check;
 use crate::columns::{Mapped, Watermark};
+use crate::filter::{self, SentFilter};
 use crate::introspect::target::{self, TargetRows};
 use crate::load_mode::{self, LoadDecision, LoadFacts, LoadRefusal};
 
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub target: &'a TargetTable,
     pub rows: &'a TargetRows,
     pub trust: &'a Trust,
+    /// The entry's filter as it is sent.
+    pub filter: &'a SentFilter,
     pub is_date_strategy: bool,
 }
 
@@ -80,6 +83,7 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
             reason: "truncate_onstart is set".into(),
         });
     }
+    decisions.extend(filter_decisions(facts));
     let watermark = facts.mapped.watermark.as_ref();
     let plan = TablePlan {
         source: SourcePlan {
@@ -88,7 +92,7 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
             table: entry.source.clone(),
             timezone: entry.timezone.clone(),
             snapshot: None,
-            filter: entry.source_filter.clone(),
+            filter: facts.filter.text.clone(),
             watermark: bound.zip(watermark).map(|(bound, watermark)| WatermarkBound {
                 column: watermark.source.clone(),
                 source_type: watermark.source_type,
@@ -108,6 +112,19 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
         left_out: facts.mapped.left_out.clone(),
     };
     Ok(Assembled { plan, is_initial_full_load })
+}
+
+/// What became of the filter, and whether the target's rows can be told by it.
+fn filter_decisions(facts: Facts<'_>) -> Vec<Decision> {
+    let Some(text) = &facts.filter.text else { return Vec::new() };
+    let (choice, reason) = match filter::translate(text, facts.entry, facts.mapped) {
+        Ok(_) => ("translated", "every form of it means the same on the target".to_owned()),
+        Err(not_translated) => ("not translated", not_translated.what),
+    };
+    let mut decisions = facts.filter.decisions();
+    let subject = "source_filter on the target".into();
+    decisions.push(Decision { subject, choice: choice.into(), reason });
+    decisions
 }
 
 /// Whether indexes are dropped for the load: only where rebuilding them costs less than keeping them (field note 27).

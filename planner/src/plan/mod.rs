@@ -9,6 +9,7 @@ use thaw_snowflake::{Client, SnowflakeError, SqlFault, chunk_query};
 
 use crate::aggregate::{self, AggregateError, TableCounts};
 use crate::check;
+use crate::filter::FilterError;
 use crate::introspect::source::{self, TimeTravel};
 use crate::snapshot;
 use crate::strategy::choose::{self, Chosen};
@@ -25,6 +26,8 @@ pub struct Planned {
     pub plan: TablePlan,
     pub chunks: Vec<PlannedChunk>,
     pub counts: TableCounts,
+    /// Another statement would count the same rows.
+    pub is_counted: bool,
     /// The target is empty and everything goes there by COPY.
     pub is_initial_full_load: bool,
 }
@@ -48,6 +51,13 @@ pub enum PlanError {
     NotNumeric,
     #[error("the source's clock could not be read")]
     Clock,
+    #[error("source_filter {0}")]
+    Filter(#[from] FilterError),
+    #[error(
+        "source_filter uses {what}, which selects other rows for every statement, and the plan has {chunks} chunks; \
+         raise batch_size or use strategy single_chunk"
+    )]
+    VolatileFilter { what: String, chunks: usize },
 }
 
 impl PlanError {
@@ -55,9 +65,12 @@ impl PlanError {
     #[must_use]
     pub fn class(&self) -> String {
         match self {
-            Self::Refused(_) | Self::NullKeys { .. } | Self::Strategy { .. } | Self::NotNumeric => {
-                "plan".to_owned()
-            }
+            Self::Filter(_)
+            | Self::VolatileFilter { .. }
+            | Self::Refused(_)
+            | Self::NullKeys { .. }
+            | Self::Strategy { .. }
+            | Self::NotNumeric => "plan".to_owned(),
             Self::Aggregate(AggregateError::Source(error)) => error.class(),
             Self::Aggregate(AggregateError::Malformed { .. }) | Self::Clock => "source_answer".to_owned(),
             Self::Render(error) => error.class(),
@@ -111,8 +124,15 @@ pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planne
     };
     check_keys(facts, &plan, &counts)?;
     let chunks = cut(&chosen, &counts, limit);
+    if !facts.filter.volatile.is_empty() && chunks.len() > 1 {
+        return Err(PlanError::VolatileFilter {
+            what: facts.filter.volatile.join(", "),
+            chunks: chunks.len(),
+        });
+    }
     finish(facts, &mut plan, &counts);
-    Ok(Planned { plan, chunks, counts, is_initial_full_load })
+    let is_counted = facts.filter.volatile.is_empty();
+    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load })
 }
 
 fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {

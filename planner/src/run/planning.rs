@@ -7,6 +7,7 @@ use thaw_model::{ErrorReport, TableId, TableState};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
 use tokio_postgres::Client;
 
+use crate::filter::{self, SentFilter};
 use crate::introspect::target::{self, WatermarkQuestion};
 pub use crate::plan::assemble::Trust;
 
@@ -141,6 +142,7 @@ pub async fn plan(
             .await
             .map_err(store)?
     };
+    let filter = sent_filter(ready).map_err(Failure::Plan)?;
     let side = SourceSide {
         client: &session.snowflake,
         config,
@@ -154,9 +156,17 @@ pub async fn plan(
         target: &ready.target,
         rows: &rows,
         trust,
+        filter: &filter,
         is_date_strategy: false,
     };
     plan::plan_table(side, facts).await.map_err(Failure::Plan)
+}
+
+/// The filter of the entry at the source's clock, which the snapshot is taken from too.
+fn sent_filter(ready: &Ready<'_>) -> Result<SentFilter, PlanError> {
+    let entry = ready.selected.entry;
+    let Some(text) = &entry.source_filter else { return Ok(SentFilter::default()) };
+    Ok(filter::freeze(text, &ready.server_time, &entry.timezone)?)
 }
 
 /// Whether MAX(target) is a bound: only when the last run on this target left no gap below it and no other entry
@@ -274,7 +284,7 @@ fn new_plan(ready: &Ready<'_>, planned: Planned) -> NewPlan {
         low: planned.plan.source.watermark.as_ref().map(|bound| bound.bound.clone()),
         high: None,
     });
-    let rows = |count: u64| i64::try_from(count).ok();
+    let rows = |count: u64| i64::try_from(count).ok().filter(|_| planned.is_counted);
     NewPlan {
         watermark,
         expected_rows: rows(planned.counts.rows),
