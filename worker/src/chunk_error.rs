@@ -1,6 +1,7 @@
 //! What can end an attempt at a chunk, whichever stage it ended in.
 
 use thaw_model::{Classify, Disposition};
+use thaw_snowflake::{SnowflakeError, SqlFault};
 use thaw_status::StoreError;
 use thaw_telemetry::Stage;
 
@@ -61,6 +62,18 @@ impl ChunkError {
     #[must_use]
     pub fn is_foreign_key_violation(&self) -> bool {
         matches!(self, Self::Load(error) if error.is_foreign_key_violation())
+    }
+
+    /// The moment that every chunk of the execution reads is out of reach: for none of them can it be read any more.
+    #[must_use]
+    pub fn is_snapshot_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Load(LoadError::Encode(EncodeError::Source(SnowflakeError::Sql {
+                fault: SqlFault::SnapshotGone,
+                ..
+            })))
+        )
     }
 
     /// The trouble is the source's, not the target database's.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thaw_model::{Classify as _, Disposition, ErrorReport};
 use thaw_queue::Publisher;
+use thaw_status::execution::{self, Fenced};
 use thaw_status::{ClaimedChunk, Recorded, StoreError, Truth};
 
 use crate::chunk_error::ChunkError;
@@ -32,7 +33,11 @@ pub(crate) async fn record<P: Publisher>(
         runner.halt.raise(cause, &error);
     }
     let policy = RetryPolicy::of(&claimed.settings, rand::random());
-    let verdict = settle(disposition, claimed.failures, &policy, report);
+    let verdict = if error.is_snapshot_gone() {
+        Verdict::EndExecution
+    } else {
+        settle(disposition, claimed.failures, &policy, report)
+    };
     loop {
         match write(runner, database, claimed, &verdict).await {
             Ok(recorded) => {
@@ -93,8 +98,34 @@ async fn write<P: Publisher>(
             thaw_status::halt_table(&mut client, claimed.run, claimed.id.table, report).await?;
             read(&client, claimed).await
         }
+        Verdict::EndExecution => {
+            end_execution(&mut client, claimed).await?;
+            read(&client, claimed).await
+        }
         Verdict::ReadRow | Verdict::Abandon => read(&client, claimed).await,
     }
+}
+
+/// No chunk of the execution can be read any more. Its rows are dealt with by the planner that plans the next one.
+async fn end_execution(
+    client: &mut tokio_postgres::Client,
+    claimed: &ClaimedChunk,
+) -> Result<(), StoreError> {
+    let (run, table) = (claimed.run, claimed.id.table);
+    match execution::fence_execution(client, run, table, claimed.execution).await? {
+        Fenced::ToBePlanned { execution } => {
+            tracing::warn!(
+                execution,
+                "the table's snapshot is gone: it is planned anew and all its chunks load again"
+            );
+        }
+        Fenced::Failed => {
+            tracing::error!("the table's snapshot is gone and nobody plans it anew: it has failed");
+            thaw_status::end_run(client, run).await?;
+        }
+        Fenced::Left => {}
+    }
+    Ok(())
 }
 
 async fn read(

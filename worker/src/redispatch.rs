@@ -81,6 +81,11 @@ impl<P: Publisher> Redispatch<P> {
         let mut client = self.pools.pool(&self.database)?.get().await?;
         self.end_zombies(&client).await;
         let found = thaw_status::redispatch(&mut client, JOBS_PER_TICK).await?;
+        if found.had_turn {
+            for table in thaw_status::execution::fail_executions_without_planner(&mut client).await? {
+                tracing::error!(table_id = %table, "table failed: its snapshot is gone and nobody plans it anew");
+            }
+        }
         for (run, state) in thaw_status::end_finished_runs(&mut client).await? {
             tracing::info!(run_id = %run, %state, "run ended");
         }

@@ -66,6 +66,9 @@ pub enum Verdict {
     Settle(Settlement),
     /// Fail the whole table.
     HaltTable(ErrorReport),
+    /// What the table's execution reads is gone: it needs a fresh one. Of the error, not of its disposition: the first
+    /// chunk that meets it decides for all.
+    EndExecution,
     /// Only the row knows: read it once.
     ReadRow,
     /// Somebody else has the chunk: write nothing, read what the row says.

@@ -43,6 +43,20 @@ pub async fn start_and_publish<P: Publisher>(
     }
 }
 
+/// Publishes a hint for each chunk of a table that is loading (as many as its cap allows): its execution is a fresh one.
+///
+/// # Errors
+/// What the status store says.
+pub async fn publish_chunks<P: Publisher>(
+    pools: &PoolSet,
+    publisher: &P,
+    database: &str,
+    table: TableId,
+) -> Result<(), StoreError> {
+    let mut client = pools.pool(database)?.get().await?;
+    publish_hints(&mut client, publisher, table).await
+}
+
 /// Publishes the next hints of a table with a cap of its own; nothing for another.
 ///
 /// # Errors

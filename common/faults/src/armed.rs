@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The variable that arms the points.
 const VARIABLE: &str = "THAW_FAULT_POINTS";
 
+/// Longer than a signal takes to arrive.
+const STANDSTILL: std::time::Duration = std::time::Duration::from_millis(300);
+
 /// What happens at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -72,6 +75,8 @@ fn happen(point: &str, action: Action) {
     if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), signal) {
         panic!("fault point {point}: {error}");
     }
+    // Some thread of the process takes the signal, on a busy machine not at once; this one must not go past the point.
+    std::thread::sleep(STANDSTILL);
 }
 
 fn faults() -> &'static [Fault] {

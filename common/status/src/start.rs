@@ -81,10 +81,19 @@ async fn prepare_target(
     if plan.start.drop_indexes {
         indexes::save_and_drop(transaction, table, &plan.target.schema, &plan.target.table).await?;
     }
+    clear_target(transaction, plan).await
+}
+
+/// The truncate or the delete of the tail, once per execution. Takes the table's lock as a truncate does.
+pub(crate) async fn clear_target(transaction: &Transaction<'_>, plan: &TablePlan) -> Result<(), StoreError> {
+    let target = qualified(&plan.target.schema, &plan.target.table);
     if plan.start.truncate {
+        transaction.batch_execute(EXCLUSIVE_LOCK_TIMEOUT).await?;
         // Never CASCADE: a table that refers to this one is an error that names the constraint.
         transaction.batch_execute(&format!("truncate table {target}")).await?;
+        transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
     } else if let Some(tail) = &plan.start.replace_tail {
+        transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
         transaction.batch_execute(&delete_tail(&target, tail)).await?;
     }
     Ok(())

@@ -109,7 +109,10 @@ pub async fn store_plan(
     Ok(transaction.commit().await?)
 }
 
-async fn lock_run(transaction: &Transaction<'_>, planner: &PlannerClaim) -> Result<(), StoreError> {
+pub(crate) async fn lock_run(
+    transaction: &Transaction<'_>,
+    planner: &PlannerClaim,
+) -> Result<(), StoreError> {
     transaction
         .query_opt(LOCK_RUN, &[&planner.run.0, &planner.planner.as_str(), &planner.fence.0])
         .await?

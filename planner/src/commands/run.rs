@@ -22,7 +22,7 @@ use crate::run::local::LocalWorker;
 use crate::run::planning::{self, PlanningError};
 use crate::run::reserve::{self, Reserved, ReservedRun};
 use crate::run::wait::{self, End, Holding, Redispatching};
-use crate::run::{dry_run, report};
+use crate::run::{dry_run, execution, report};
 use crate::select;
 use crate::session::Session;
 
@@ -231,7 +231,20 @@ impl Process<'_> {
         let metrics = Arc::new(Metrics::new()?);
         let often = (&metrics, self.config.worker.redispatch);
         let _redispatching = Redispatching::start(self.session, run, publisher, often);
-        Ok(Followed::Ended(wait::until_ended(self.session, run, stop).await?))
+        Ok(Followed::Ended(self.wait(run, publisher, stop).await?))
+    }
+
+    /// Waits for the end; tables whose snapshot goes in the middle are planned anew meanwhile.
+    async fn wait(
+        &self,
+        run: &ReservedRun<'_>,
+        publisher: &impl Publisher,
+        stop: &CancellationToken,
+    ) -> Result<End, StoreError> {
+        tokio::select! {
+            end = wait::until_ended(self.session, run, stop) => end,
+            never = execution::keep_planning(self.session, self.config, run, publisher) => match never {},
+        }
     }
 
     /// The worker's code in this process; it redispatches as every worker does.
@@ -249,9 +262,7 @@ impl Process<'_> {
         };
         let following = async {
             let end = match self.plan_unless(&worker_gone, run, &publisher).await {
-                Ok(Planning::Done) => {
-                    wait::until_ended(self.session, run, &worker_gone).await.map_err(RunError::from)
-                }
+                Ok(Planning::Done) => self.wait(run, &publisher, &worker_gone).await.map_err(RunError::from),
                 Ok(Planning::Stopped) => Ok(End::Interrupted),
                 Err(error) => Err(error),
             };

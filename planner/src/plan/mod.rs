@@ -1,6 +1,7 @@
 //! The plan of one table: facts, decisions, one aggregate query, chunks.
 
 pub mod assemble;
+mod fresh;
 
 use thaw_config::Config;
 use thaw_model::plan::{Decision, LoadMode};
@@ -58,6 +59,8 @@ pub enum PlanError {
          raise batch_size or use strategy single_chunk"
     )]
     VolatileFilter { what: String, chunks: usize },
+    #[error(transparent)]
+    NotCombinable(#[from] fresh::NotCombinable),
 }
 
 impl PlanError {
@@ -71,9 +74,26 @@ impl PlanError {
             | Self::NullKeys { .. }
             | Self::Strategy { .. }
             | Self::NotNumeric => "plan".to_owned(),
+            Self::NotCombinable(_) => thaw_status::execution::SNAPSHOT_GONE.to_owned(),
             Self::Aggregate(AggregateError::Source(error)) => error.class(),
             Self::Aggregate(AggregateError::Malformed { .. }) | Self::Clock => "source_answer".to_owned(),
             Self::Render(error) => error.class(),
+        }
+    }
+
+    /// Whether the same question may be answered a little later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Aggregate(AggregateError::Source(error)) => match error.disposition() {
+                Disposition::Retry | Disposition::Snooze { .. } | Disposition::HaltWorker => true,
+                Disposition::Interrupted
+                | Disposition::Abandon
+                | Disposition::Unknown
+                | Disposition::Fatal
+                | Disposition::HaltTable => false,
+            },
+            _ => false,
         }
     }
 
@@ -102,7 +122,32 @@ pub struct SourceSide<'a> {
 /// # Errors
 /// A refusal with what to do, or the source's.
 pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planned, PlanError> {
-    let Assembled { mut plan, is_initial_full_load } = assemble::assemble(facts)?;
+    let Assembled { plan, is_initial_full_load } = assemble::assemble(facts)?;
+    let mut planned = count_and_cut(side, facts, plan).await?;
+    finish(facts, &mut planned.plan, &planned.counts);
+    Ok(Planned { is_initial_full_load, ..planned })
+}
+
+/// Plans a fresh execution of a table: bound, filter and start are those of the plan before, whose executions have left
+/// so many rows in the target.
+///
+/// # Errors
+/// As [`plan_table`]; [`PlanError::NotCombinable`] where the rows that are there can neither be removed nor matched.
+pub async fn plan_execution(
+    side: SourceSide<'_>,
+    facts: Facts<'_>,
+    (earlier, rows_there): (&TablePlan, i64),
+) -> Result<Planned, PlanError> {
+    let plan = fresh::plan(earlier, facts.mapped, rows_there)?;
+    count_and_cut(side, facts, plan).await
+}
+
+/// What follows the assembled plan: strategy, snapshot, counts, chunks.
+async fn count_and_cut(
+    side: SourceSide<'_>,
+    facts: Facts<'_>,
+    mut plan: TablePlan,
+) -> Result<Planned, PlanError> {
     let (chosen, decision) = choose_strategy(facts)?;
     plan.decisions.push(decision);
     let (snapshot, decision) = choose_snapshot(side)?;
@@ -130,9 +175,8 @@ pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planne
             chunks: chunks.len(),
         });
     }
-    finish(facts, &mut plan, &counts);
     let is_counted = facts.filter.volatile.is_empty();
-    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load })
+    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load: false })
 }
 
 fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod dry_run;
+pub mod execution;
 pub mod local;
 pub mod planning;
 pub mod progress;

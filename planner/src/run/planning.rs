@@ -3,12 +3,12 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::Config;
-use thaw_model::{ErrorReport, TableId, TableState};
+use thaw_model::{ErrorReport, TableId, TablePlan, TableState};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
 use tokio_postgres::Client;
 
 use crate::filter::{self, SentFilter};
-use crate::introspect::target::{self, WatermarkQuestion};
+use crate::introspect::target::{self, TargetRows, WatermarkQuestion};
 pub use crate::plan::assemble::Trust;
 
 use crate::plan::assemble::Facts;
@@ -120,46 +120,69 @@ pub async fn plan(
     ready: &Ready<'_>,
     trust: &Trust,
 ) -> Result<Planned, Failure> {
-    let selected = ready.selected;
-    let store = |error: thaw_postgres::PgError| Failure::Store(error.into());
-    let rows = {
-        let client = session
-            .pools
-            .pool(&selected.source.target_database)
-            .map_err(store)?
-            .get()
-            .await
-            .map_err(store)?;
-        let ceiling = snapshot::before(&ready.server_time).ok_or(Failure::Plan(PlanError::Clock))?;
-        let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkQuestion {
-            column: &watermark.target,
-            target_type: &watermark.target_type,
-            ceiling: &ceiling,
-            lookback: selected.entry.watermark_lookback,
-            has_keys: !ready.mapped.keys.is_empty(),
-        });
-        target::rows(&client, &selected.source.target_schema, &selected.entry.target, watermark)
-            .await
-            .map_err(store)?
-    };
+    let rows = target_rows(session, ready).await?;
     let filter = sent_filter(ready).map_err(Failure::Plan)?;
-    let side = SourceSide {
+    let facts = facts(ready, &rows, (trust, &filter));
+    plan::plan_table(side(session, config, ready), facts).await.map_err(Failure::Plan)
+}
+
+/// Plans a fresh execution of a table that was started before: what it reads from, how it starts and where it loads are
+/// those of `earlier`, whose executions have left `rows_there` rows in the target. Writes nothing.
+///
+/// # Errors
+/// The table's own refusal, or the target database's.
+pub async fn plan_execution(
+    session: &Session,
+    config: &Config,
+    ready: &Ready<'_>,
+    (earlier, rows_there): (&TablePlan, i64),
+) -> Result<Planned, Failure> {
+    let rows = target_rows(session, ready).await?;
+    let filter = sent_filter(ready).map_err(Failure::Plan)?;
+    let facts = facts(ready, &rows, (&Trust::Full, &filter));
+    let side = side(session, config, ready);
+    plan::plan_execution(side, facts, (earlier, rows_there)).await.map_err(Failure::Plan)
+}
+
+async fn target_rows(session: &Session, ready: &Ready<'_>) -> Result<TargetRows, Failure> {
+    let Selected { source, entry } = ready.selected;
+    let store = |error: thaw_postgres::PgError| Failure::Store(error.into());
+    let client = session.pools.pool(&source.target_database).map_err(store)?.get().await.map_err(store)?;
+    let ceiling = snapshot::before(&ready.server_time).ok_or(Failure::Plan(PlanError::Clock))?;
+    let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkQuestion {
+        column: &watermark.target,
+        target_type: &watermark.target_type,
+        ceiling: &ceiling,
+        lookback: entry.watermark_lookback,
+        has_keys: !ready.mapped.keys.is_empty(),
+    });
+    target::rows(&client, &source.target_schema, &entry.target, watermark).await.map_err(store)
+}
+
+fn side<'a>(session: &'a Session, config: &'a Config, ready: &'a Ready<'_>) -> SourceSide<'a> {
+    SourceSide {
         client: &session.snowflake,
         config,
         time_travel: &ready.time_travel,
         server_time: &ready.server_time,
-    };
-    let facts = Facts {
-        source: selected.source,
-        entry: selected.entry,
+    }
+}
+
+fn facts<'a>(
+    ready: &'a Ready<'_>,
+    rows: &'a TargetRows,
+    (trust, filter): (&'a Trust, &'a SentFilter),
+) -> Facts<'a> {
+    Facts {
+        source: ready.selected.source,
+        entry: ready.selected.entry,
         mapped: &ready.mapped,
         target: &ready.target,
-        rows: &rows,
+        rows,
         trust,
-        filter: &filter,
+        filter,
         is_date_strategy: false,
-    };
-    plan::plan_table(side, facts).await.map_err(Failure::Plan)
+    }
 }
 
 /// The filter of the entry at the source's clock, which the snapshot is taken from too.
@@ -248,7 +271,7 @@ pub fn report(error: &PlanError) -> ErrorReport {
     ErrorReport { class: error.class(), text }
 }
 
-fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
+pub(crate) fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
     let name = &ready.selected.entry.source;
     if planned.is_initial_full_load {
         tracing::info!(
@@ -277,7 +300,8 @@ fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
     );
 }
 
-fn new_plan(ready: &Ready<'_>, planned: Planned) -> NewPlan {
+/// What is stored of it.
+pub(crate) fn new_plan(ready: &Ready<'_>, planned: Planned) -> NewPlan {
     let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkWindow {
         column: watermark.target.as_str().to_owned(),
         pg_type: watermark.target_type.to_string(),

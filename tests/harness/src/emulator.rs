@@ -196,6 +196,15 @@ impl Emulator {
         self.post("deny", &what).await.map(drop)
     }
 
+    /// What dbt does at night: CREATE OR REPLACE with the same rows. Time Travel before it is 000707 from now on.
+    ///
+    /// # Errors
+    /// The request is refused.
+    pub async fn replace(&self, database: &str, schema: &str, table: &str) -> Result<()> {
+        let what = json!({"database": database, "schema": schema, "table": table});
+        self.post("replace", &what).await.map(drop)
+    }
+
     /// Moves the virtual clock, for example `{"advance_seconds": 90000}`.
     ///
     /// # Errors

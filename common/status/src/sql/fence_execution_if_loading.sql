@@ -1,9 +1,12 @@
 -- table: loading -> planning
 -- $1 table, $2 run, $3 execution
 --
--- Guard: loading, and still in the execution that has come to its end (of two that notice, one acts). Claims and
--- finalize stop here; the chunks follow in the same transaction, behind the lock of the table row.
-update migration_status.migration_table_status
-set status = 'planning', execution = execution + 1
-where table_id = $1 and run_id = $2 and status = 'loading' and execution = $3
-returning execution
+-- Guard: loading, still in the execution that has come to its end (of two that notice, one acts), and not stopped by
+-- a fault of the whole table. Claims and finalize stop here; the chunks follow in the same transaction, behind the lock
+-- of the table row. Without a chunk count the table has no chunks: a revival plans it anew.
+update migration_status.migration_table_status t
+set status = 'planning', execution = t.execution + 1, chunk_count = null, expected_rows = null
+from migration_status.migration_runs r
+where t.table_id = $1 and t.run_id = $2 and r.run_id = t.run_id and r.status = 'running'
+  and t.status = 'loading' and t.execution = $3 and t.error_class is null
+returning t.execution, coalesce(r.planner_lease_until > now(), false) as planner_alive

@@ -1,11 +1,15 @@
 //! Reviving what did not complete, and fresh executions.
 
-use thaw_model::{ChunkId, TableState, WorkerId};
-use thaw_status::execution::{NewExecution, fence_execution, store_execution};
+use thaw_model::{ChunkId, PhaseTimes, TableState, WorkerId};
+use thaw_status::execution::{
+    Fenced, MAX_EXECUTIONS, NewExecution, end_backends, executions_to_plan, fail_executions_without_planner,
+    fence_execution, rows_of_executions, store_execution,
+};
 use thaw_status::{Claim, Settlement, StoreError};
 
 use crate::fixture::{
-    Loading, PLANNER_LEASE, Store, claimed, load, long, new_chunk, new_plan, new_table, plan, report,
+    Loading, PLANNER_LEASE, Store, claimed, insert_rows, load, long, new_chunk, new_plan, new_table, plan,
+    report, ten_rows,
 };
 
 /// One chunk completed, one failed, the run over.
@@ -96,21 +100,31 @@ async fn chunks_of_an_execution_that_was_replaced_neither_commit_nor_count() {
     let done = claimed(&client, loading.run, loading.chunk(0), &worker).await;
     load(&mut client, &done).await;
     let running = claimed(&client, loading.run, loading.chunk(1), &worker).await;
-    let next = fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("fences");
-    assert_eq!(next, Some(2));
-    assert_eq!(fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("asks"), None);
+    let fenced = fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("fences");
+    assert_eq!(fenced, Fenced::ToBePlanned { execution: 2 });
+    let again = fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("asks");
+    assert_eq!(again, Fenced::Left);
     let begun = thaw_status::LoadTx::begin(&mut client, &running).await.map(drop);
     assert!(matches!(begun, Err(StoreError::FenceLost)));
+    let listed = executions_to_plan(&store.client, loading.run).await.expect("lists");
+    assert_eq!(
+        listed.iter().map(|table| (table.table, table.execution)).collect::<Vec<_>>(),
+        vec![(loading.table, 2)]
+    );
+    assert_eq!(end_backends(&store.client, loading.table, 1).await.expect("ends"), Vec::new());
+    assert_eq!(rows_of_executions(&store.client, loading.table, 2).await.expect("counts"), 10);
+    let start = thaw_model::plan::StartPlan { truncate: true, ..Default::default() };
     let fresh = NewExecution {
         number: 2,
-        plan: plan(thaw_model::plan::StartPlan::default()),
+        plan: plan(start),
+        watermark_high: None,
         expected_rows: Some(10),
         chunks: vec![new_chunk(0)],
     };
-    let transaction = store.client.transaction().await.expect("begins");
-    transaction.batch_execute("truncate public.rows").await.expect("truncates");
-    store_execution(&transaction, loading.run, loading.table, &fresh).await.expect("stores");
-    transaction.commit().await.expect("commits");
+    store_execution(&mut store.client, &loading.planner, loading.table, &fresh).await.expect("stores");
+    assert_eq!(store.one::<i64>("select count(*) from public.rows").await, 0);
+    let late = store_execution(&mut store.client, &loading.planner, loading.table, &fresh).await;
+    assert!(matches!(late, Err(StoreError::FenceLost)));
     let chunk = claimed(&client, loading.run, ChunkId { table: loading.table, number: 2 }, &worker).await;
     assert_eq!(chunk.execution, 2);
     load(&mut client, &chunk).await;
@@ -118,6 +132,91 @@ async fn chunks_of_an_execution_that_was_replaced_neither_commit_nor_count() {
     let claim = claim.expect("asks").expect("ready");
     let finished = thaw_status::finish_finalize(&mut client, &claim, None, &[]).await.expect("finishes");
     assert_eq!((finished.state, finished.accounting.inserted), (TableState::Completed, 10));
+}
+
+/// Chunk 0 is loaded, the snapshot is gone.
+async fn snapshot_lost(store: &mut Store) -> (Loading, Fenced) {
+    let loading = store.loading(2, long()).await;
+    let mut client = store.connect().await;
+    let done = claimed(&client, loading.run, loading.chunk(0), &WorkerId::generate("worker")).await;
+    load(&mut client, &done).await;
+    let fenced = fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("fences");
+    (loading, fenced)
+}
+
+const PLANNER_LEAVES: &str =
+    "update migration_status.migration_runs set planner_lease_until = null, planned_at = now()";
+
+#[tokio::test]
+async fn without_a_planner_a_lost_snapshot_fails_the_table_and_a_revival_plans_it_anew() {
+    let mut store = Store::create().await;
+    let loading = store.loading(2, long()).await;
+    store.client.batch_execute(PLANNER_LEAVES).await.expect("sets");
+    let fenced = fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("fences");
+    assert_eq!(fenced, Fenced::Failed);
+    assert!(thaw_status::end_run(&mut store.client, loading.run).await.expect("ends").is_some());
+    let class: String = store.one("select error_class from migration_status.migration_table_status").await;
+    assert_eq!(class, "snapshot_gone");
+    let planner = WorkerId::generate("planner");
+    let tables = [loading.table];
+    let revived =
+        thaw_status::revive_run(&mut store.client, loading.run, &tables, &planner, PLANNER_LEASE).await;
+    let revived = revived.expect("asks").expect("revives");
+    assert_eq!(revived.tables, vec![(loading.table, TableState::Planning)]);
+    let listed = executions_to_plan(&store.client, loading.run).await.expect("lists");
+    assert_eq!(listed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_planner_that_dies_after_the_fence_leaves_a_table_that_redispatch_fails() {
+    let mut store = Store::create().await;
+    let (loading, fenced) = snapshot_lost(&mut store).await;
+    assert_eq!(fenced, Fenced::ToBePlanned { execution: 2 });
+    let left = fail_executions_without_planner(&mut store.client).await.expect("asks");
+    assert_eq!(left, Vec::new(), "the planner lives");
+    store.client.batch_execute(PLANNER_LEAVES).await.expect("sets");
+    let failed = fail_executions_without_planner(&mut store.client).await.expect("fails");
+    assert_eq!(failed, vec![loading.table]);
+    assert_eq!(store.table_state(loading.table).await, "failed");
+    assert_eq!(store.chunk_state(loading.chunk(0)).await, "superseded");
+}
+
+#[tokio::test]
+async fn a_frozen_load_of_an_ended_execution_is_ended_and_its_completion_does_not_block_the_fence() {
+    let mut store = Store::create().await;
+    let loading = store.loading(1, long()).await;
+    let mut client = store.connect().await;
+    let chunk = claimed(&client, loading.run, loading.chunk(0), &WorkerId::generate("worker")).await;
+    let load = thaw_status::LoadTx::begin(&mut client, &chunk).await.expect("begins");
+    insert_rows(&load, &chunk).await;
+    let completed = load.complete(ten_rows(), PhaseTimes::default()).await.expect("completes");
+    // As if it froze here: its row is locked, its key is held.
+    let fenced = fence_execution(&mut store.client, loading.run, loading.table, 1).await.expect("fences");
+    assert_eq!(fenced, Fenced::ToBePlanned { execution: 2 });
+    assert!(completed.commit().await.is_err(), "its session is gone");
+    assert_eq!(store.one::<i64>("select count(*) from public.rows").await, 0);
+    assert_eq!(rows_of_executions(&store.client, loading.table, 2).await.expect("counts"), 0);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_lost_again_and_again_fails_the_table() {
+    let mut store = Store::create().await;
+    let loading = store.loading(1, long()).await;
+    let mut fresh = NewExecution {
+        number: 2,
+        plan: plan(thaw_model::plan::StartPlan::default()),
+        watermark_high: None,
+        expected_rows: Some(10),
+        chunks: vec![new_chunk(0)],
+    };
+    for execution in 1..MAX_EXECUTIONS {
+        let fenced = fence_execution(&mut store.client, loading.run, loading.table, execution).await;
+        assert_eq!(fenced.expect("fences"), Fenced::ToBePlanned { execution: execution + 1 });
+        fresh.number = execution + 1;
+        store_execution(&mut store.client, &loading.planner, loading.table, &fresh).await.expect("stores");
+    }
+    let fenced = fence_execution(&mut store.client, loading.run, loading.table, MAX_EXECUTIONS).await;
+    assert_eq!(fenced.expect("fences"), Fenced::Failed);
 }
 
 trait Pg {

@@ -1,0 +1,142 @@
+//! The plan of a fresh execution: what its predecessor decided, over the rows that are there by now. Pure.
+//!
+//! The bound is the predecessor's: a greatest watermark read now would lie above rows that it has never loaded.
+
+use thaw_model::TablePlan;
+use thaw_model::plan::{Decision, LoadMode, LoadPlan, OnDuplicate, StartPlan};
+
+use crate::columns::Mapped;
+use crate::load_mode;
+
+/// Decided again for each execution, so that the predecessor's word does not stand beside it.
+const DECIDED_AGAIN: &[&str] = &["strategy", "snapshot", "execution"];
+
+/// Why there is no fresh execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the snapshot is gone in the middle of the load; {rows_there} rows of this run are in the target, and without \
+     uniqueness_columns, a bound or truncate_onstart nothing tells them from the rows that would load again: empty the \
+     table (or delete what this run has added) and load it with `planner run --full`, or set truncate_onstart"
+)]
+pub struct NotCombinable {
+    pub rows_there: i64,
+}
+
+/// The plan up to its strategy, snapshot and chunks. The columns are those of now: a replaced table may have others.
+pub(super) fn plan(
+    earlier: &TablePlan,
+    mapped: &Mapped,
+    rows_there: i64,
+) -> Result<TablePlan, NotCombinable> {
+    let load = load(&earlier.load, &earlier.start, rows_there).ok_or(NotCombinable { rows_there })?;
+    let mut decisions = earlier.decisions.clone();
+    decisions.retain(|decision| !DECIDED_AGAIN.contains(&decision.subject.as_str()));
+    let is_removed = earlier.start.truncate || earlier.start.replace_tail.is_some();
+    let reason = match rows_there {
+        0 => "the snapshot of the one before is gone; it had loaded no row".to_owned(),
+        rows if is_removed => {
+            format!("the snapshot of the one before is gone; the {rows} rows it had loaded are removed")
+        }
+        rows => format!(
+            "the snapshot of the one before is gone; the {rows} rows it had loaded are matched by their keys, those \
+             that the source has deleted since stay"
+        ),
+    };
+    if load.mode != earlier.load.mode {
+        decisions.retain(|decision| decision.subject != "load mode");
+        decisions.push(Decision {
+            subject: "load mode".into(),
+            choice: load_mode::mode_name(load.mode).into(),
+            reason: "a fresh execution over rows that are there already".into(),
+        });
+    }
+    decisions.push(Decision {
+        subject: "execution".into(),
+        choice: "a fresh one, every chunk loads again".into(),
+        reason,
+    });
+    let mut source = earlier.source.clone();
+    source.snapshot = None;
+    Ok(TablePlan {
+        source,
+        columns: mapped.columns.clone(),
+        left_out: mapped.left_out.clone(),
+        load,
+        decisions,
+        ..earlier.clone()
+    })
+}
+
+/// How rows load over those that an earlier execution has left; `None`: they would be doubled.
+fn load(earlier: &LoadPlan, start: &StartPlan, rows_there: i64) -> Option<LoadPlan> {
+    if rows_there == 0 || start.truncate || start.replace_tail.is_some() {
+        return Some(earlier.clone());
+    }
+    let mode = match (earlier.mode, earlier.on_duplicate) {
+        (LoadMode::Copy, OnDuplicate::Fatal) => return None,
+        (LoadMode::Copy, OnDuplicate::Upsert) => LoadMode::Upsert,
+        (LoadMode::Copy, OnDuplicate::DoNothing) => LoadMode::InsertOnly,
+        (mode @ (LoadMode::Upsert | LoadMode::InsertOnly), _) => mode,
+    };
+    // The index is what tells a row that is there from a new one.
+    earlier.arbiter.as_ref()?;
+    Some(LoadPlan { mode, copy_first: false, ..earlier.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use thaw_model::PgIdent;
+    use thaw_model::plan::{Arbiter, ReplaceTail};
+
+    use super::*;
+
+    fn earlier(mode: LoadMode, on_duplicate: OnDuplicate) -> LoadPlan {
+        LoadPlan {
+            mode,
+            copy_first: true,
+            on_duplicate,
+            arbiter: Some(Arbiter {
+                index: PgIdent::exact("t_pkey"),
+                columns: vec![PgIdent::exact("id")],
+                nulls_not_distinct: false,
+            }),
+            watermark: None,
+            overriding_system_value: false,
+        }
+    }
+
+    fn mode(load_plan: &LoadPlan, start: &StartPlan, rows_there: i64) -> Option<(LoadMode, bool)> {
+        load(load_plan, start, rows_there).map(|load| (load.mode, load.copy_first))
+    }
+
+    #[test]
+    fn rows_that_are_there_are_matched_by_their_keys() {
+        let start = StartPlan::default();
+        for (first, on_duplicate, then) in [
+            (LoadMode::Copy, OnDuplicate::Upsert, Some((LoadMode::Upsert, false))),
+            (LoadMode::Copy, OnDuplicate::DoNothing, Some((LoadMode::InsertOnly, false))),
+            (LoadMode::Copy, OnDuplicate::Fatal, None),
+            (LoadMode::Upsert, OnDuplicate::Upsert, Some((LoadMode::Upsert, false))),
+            (LoadMode::InsertOnly, OnDuplicate::DoNothing, Some((LoadMode::InsertOnly, false))),
+        ] {
+            assert_eq!(mode(&earlier(first, on_duplicate), &start, 7), then, "{first:?} {on_duplicate:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_removed_first_or_never_came_loads_as_before() {
+        let append = earlier(LoadMode::Copy, OnDuplicate::Fatal);
+        let tail = ReplaceTail { column: PgIdent::exact("wm"), bound: "1".into(), pg_type: "bigint".into() };
+        let truncate = StartPlan { truncate: true, ..StartPlan::default() };
+        let replace = StartPlan { replace_tail: Some(tail), ..StartPlan::default() };
+        assert_eq!(mode(&append, &truncate, 7), Some((LoadMode::Copy, true)));
+        assert_eq!(mode(&append, &replace, 7), Some((LoadMode::Copy, true)));
+        assert_eq!(mode(&append, &StartPlan::default(), 0), Some((LoadMode::Copy, true)));
+    }
+
+    #[test]
+    fn without_an_index_rows_that_are_there_would_be_doubled() {
+        let keyless = LoadPlan { arbiter: None, ..earlier(LoadMode::Copy, OnDuplicate::Upsert) };
+        assert_eq!(load(&keyless, &StartPlan::default(), 1), None);
+    }
+}

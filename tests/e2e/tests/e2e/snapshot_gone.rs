@@ -1,0 +1,242 @@
+//! The snapshot goes in the middle of a run: every chunk loads again under a new one, or the table says why it cannot.
+//!
+//! The worker stops itself after its second chunk, so that what happens to the source happens between two chunks.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use thaw_e2e::{PATIENCE, Setting, Stage};
+use thaw_harness::{Process, Signal, wait};
+
+const SOURCE: &str = "create table TPCH.SF.T (ID number(38,0), WM timestamp_ntz(9), NAME varchar)";
+const KEYED: &str = "create table t (\"ID\" bigint primary key, \"WM\" timestamp, \"NAME\" text)";
+const KEYLESS: &str = "create table t (\"ID\" bigint, \"WM\" timestamp, \"NAME\" text)";
+
+/// As if the planner's lease had run out an hour ago.
+const AGE_PLANNER: &str = "update migration_status.migration_runs \
+     set planner_lease_until = planner_lease_until - interval '1 hour' where planner_lease_until is not null";
+
+/// Six chunks of a hundred rows.
+fn rows(from: u32, to: u32) -> String {
+    let row = |id: u32| format!("({id}, '2024-01-01 00:00:00.{:09}', 'first')", id * 1_000);
+    let rows: Vec<String> = (from..to).map(row).collect();
+    format!("insert into TPCH.SF.T values {}", rows.join(", "))
+}
+
+fn entry(extra: Value) -> Value {
+    let mut entry = json!({
+        "enabled": true, "source": "T", "target": "t", "chunking_columns": ["ID"], "chunking_column_types": ["int"],
+    });
+    if let (Some(entry), Some(extra)) = (entry.as_object_mut(), extra.as_object()) {
+        entry.extend(extra.clone());
+    }
+    entry
+}
+
+fn keyed() -> Value {
+    entry(json!({ "uniqueness_columns": ["ID"], "source_watermark": "WM", "target_watermark": "WM" }))
+}
+
+fn setting(target: &str, entry: Value) -> Setting {
+    Setting {
+        source_sql: vec![SOURCE.into(), rows(0, 600)],
+        target_sql: vec![target.into()],
+        entries: vec![entry],
+        ..Setting::default()
+    }
+    .batch(100)
+}
+
+/// A worker with one slot that stops itself after it has committed two chunks.
+async fn stopped_after_two(stage: &Stage, name: &str) -> Result<Process> {
+    let worker = stage.faulty_worker(name, "after_commit=stop@2")?.spawn()?;
+    stage.await_status("two chunks", |status| status.chunks_completed == 2).await?;
+    Ok(worker)
+}
+
+/// The rows of the source change, and the table is replaced by another of the same name.
+async fn replace(stage: &Stage) -> Result<()> {
+    let changes = [
+        "update TPCH.SF.T set NAME = 'second' where ID in (1, 250, 599)",
+        "insert into TPCH.SF.T values (600, '2024-01-02 00:00:00', 'new')",
+    ];
+    stage.emulator.sql_committed(&changes, 0.0).await?;
+    stage.emulator.replace("TPCH", "SF", "T").await
+}
+
+/// (status, execution, error class, error text) of the newest row of the table.
+async fn table(stage: &Stage) -> Result<(String, i32, Option<String>, Option<String>)> {
+    let read = "select status, execution, error_class, error_text from migration_status.migration_table_status \
+                order by table_id desc limit 1";
+    let row = stage.client.query_one(read, &[]).await?;
+    Ok((row.get(0), row.get(1), row.get(2), row.get(3)))
+}
+
+/// Every chunk of the old execution is superseded; the accounting is that of the new one alone.
+async fn expect_fresh_execution(stage: &Stage, rows: i64) -> Result<()> {
+    let (state, execution, ..) = table(stage).await?;
+    ensure!((state.as_str(), execution) == ("completed", 2), "{state}, execution {execution}");
+    let read = "select count(*) filter (where c.execution = 1 and c.status <> 'superseded'), \
+                       count(*) filter (where c.execution = 2 and c.status <> 'completed'), \
+                       min(t.fetched_rows), min(t.expected_rows), min(v.fetched_rows)::bigint \
+                from migration_status.migration_chunk_status c \
+                join migration_status.migration_table_status t using (table_id) \
+                join migration_status.v_table_progress v using (table_id)";
+    let row = stage.client.query_one(read, &[]).await?;
+    let found: Vec<i64> = (0..5).map(|column| row.get(column)).collect();
+    ensure!(found == [0, 0, rows, rows, rows], "{found:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_initial_full_load_goes_on_as_upsert_over_the_rows_that_are_there() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, keyed())).await?;
+    let planner = stage.planner_run()?;
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    replace(&stage).await?;
+    worker.signal(Signal::CONT)?;
+    stage.expect_completed(planner).await.with_context(|| stage.fleet.logs().unwrap_or_default())?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_fresh_execution(&stage, 601).await?;
+    let mode: String = stage
+        .client
+        .query_one("select plan -> 'load' ->> 'mode' from migration_status.migration_table_status", &[])
+        .await?
+        .get(0);
+    assert_eq!(mode, "upsert");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_truncates_is_truncated_once_more() -> Result<()> {
+    let stage = Stage::set(setting(KEYLESS, entry(json!({ "truncate_onstart": true })))).await?;
+    let planner = stage.planner_run()?;
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    replace(&stage).await?;
+    stage.emulator.sql_committed(&["delete from TPCH.SF.T where ID = 7"], 0.0).await?;
+    worker.signal(Signal::CONT)?;
+    stage.expect_completed(planner).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_fresh_execution(&stage, 600).await
+}
+
+#[tokio::test]
+async fn a_replaced_tail_is_replaced_once_more_from_the_same_bound() -> Result<()> {
+    let tail = entry(json!({ "source_watermark": "WM", "target_watermark": "WM" }));
+    let mut setting = setting(KEYLESS, tail);
+    setting.source_sql.push("update TPCH.SF.T set WM = '2023-01-01 00:00:00' where ID < 50".into());
+    // What an earlier load left: the rows below the bound, and one above it that the source no longer has.
+    setting.target_sql.push(
+        "insert into t select n, '2023-01-01', 'first' from generate_series(0, 49) n; \
+         insert into t values (77, '2024-01-01', 'left behind')"
+            .into(),
+    );
+    let stage = Stage::set(setting).await?;
+    let planner = stage.planner_run()?;
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    replace(&stage).await?;
+    // 1 is below the bound, where nothing is read again.
+    stage.emulator.sql_committed(&["update TPCH.SF.T set NAME = 'first' where ID = 1"], 0.0).await?;
+    worker.signal(Signal::CONT)?;
+    stage.expect_completed(planner).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_fresh_execution(&stage, 551).await
+}
+
+#[tokio::test]
+async fn rows_without_keys_that_would_be_doubled_fail_the_table_and_say_how_many_they_are() -> Result<()> {
+    let stage = Stage::set(setting(KEYLESS, entry(json!({ "append": true })))).await?;
+    let mut planner = stage.planner_run()?;
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    replace(&stage).await?;
+    worker.signal(Signal::CONT)?;
+    assert_eq!(planner.wait(PATIENCE).await?, 2);
+    let (state, _, class, text) = table(&stage).await?;
+    let text = text.unwrap_or_default();
+    ensure!((state.as_str(), class.as_deref()) == ("failed", Some("snapshot_gone")), "{state} {class:?}");
+    let there: i64 = stage.client.query_one("select count(*) from t", &[]).await?.get(0);
+    ensure!(there > 0 && text.contains(&format!("{there} rows")), "{there}: {text}");
+    ensure!(text.contains("--full") && text.contains("truncate_onstart"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_without_a_planner_ends_failed_and_the_next_one_loads_everything() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, keyed())).await?;
+    let detached = stage.fleet.planner("detached", &["run", "--detach"])?.run(PATIENCE).await?;
+    assert_eq!(detached.code, 0, "{}", detached.stderr);
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    replace(&stage).await?;
+    worker.signal(Signal::CONT)?;
+    stage.await_status("the end of the run", |status| status.state == "failed").await?;
+    let (state, _, class, _) = table(&stage).await?;
+    assert_eq!((state.as_str(), class.as_deref()), ("failed", Some("snapshot_gone")));
+    let planner = stage.planner_run()?;
+    stage.expect_completed(planner).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn a_planner_that_dies_over_the_fresh_plan_leaves_nothing_that_blocks_the_next_one() -> Result<()> {
+    for point in ["before_fresh_plan=kill", "before_fresh_execution=kill", "after_fresh_execution=kill"] {
+        let stage = Stage::set(setting(KEYED, keyed()).with("/worker/first_hint_seconds", 1.into())).await?;
+        let launch = stage.fleet.planner("planner", &["run"])?.env("THAW_FAULT_POINTS", point);
+        let mut planner = launch.spawn()?;
+        let mut worker = stopped_after_two(&stage, "worker").await?;
+        replace(&stage).await?;
+        worker.signal(Signal::CONT)?;
+        assert_eq!(planner.wait(PATIENCE).await?, 137, "{point}");
+        stage.client.batch_execute(AGE_PLANNER).await?;
+        // Whatever was left of the run ends by itself, or the next planner takes it up.
+        let planner = stage.fleet.planner("planner-2", &["run"])?.spawn()?;
+        stage.expect_completed(planner).await.context(point)?;
+        stage.expect_table_equal("TPCH.SF.T", "t").await.context(point)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_slept_through_the_fresh_execution_writes_nothing_when_it_wakes() -> Result<()> {
+    for point in ["during_copy=stop@2", "before_commit=stop@2", "after_claim=stop@2"] {
+        let stage = Stage::set(setting(KEYED, keyed())).await?;
+        let planner = stage.planner_run()?;
+        let mut sleeper = stage.faulty_worker("sleeper", point)?.spawn()?;
+        stage
+            .await_status("one chunk loaded and one held", |status| {
+                status.chunks_completed == 1 && status.chunks_in_progress == 1
+            })
+            .await?;
+        // Asleep for sure: nothing of it moves while the table changes under it.
+        wait::until("the sleeper to be stopped", PATIENCE, async || {
+            Ok(sleeper.stderr()?.contains("fault point reached"))
+        })
+        .await?;
+        replace(&stage).await?;
+        let _worker = stage.worker("worker")?;
+        stage.expect_completed(planner).await.context(point)?;
+        stage.expect_table_equal("TPCH.SF.T", "t").await.context(point)?;
+        sleeper.signal(Signal::CONT)?;
+        wait::until("the sleeper to notice", PATIENCE, async || {
+            let log = sleeper.stderr()?;
+            Ok(log.contains("attempt ended") || log.contains("attempt failed"))
+        })
+        .await
+        .with_context(|| sleeper.stderr().unwrap_or_default())?;
+        stage.expect_table_equal("TPCH.SF.T", "t").await.context(point)?;
+        expect_fresh_execution(&stage, 601).await.context(point)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_lost_again_and_again_fails_the_table_with_a_reason() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, keyed())).await?;
+    let rule = json!({ "match": { "kind": "submit", "sql_contains": "\"NAME\"", "after": 2, "times": 0 }, "action": "snapshot_gone" });
+    stage.emulator.fault(rule).await?;
+    let _worker = stage.worker("worker")?;
+    let mut planner = stage.planner_run()?;
+    assert_eq!(planner.wait(PATIENCE).await?, 2);
+    let (state, _, class, text) = table(&stage).await?;
+    assert_eq!((state.as_str(), class.as_deref()), ("failed", Some("snapshot_gone")));
+    ensure!(text.as_deref().is_some_and(|text| text.contains("3 executions")), "{text:?}");
+    Ok(())
+}
