@@ -34,8 +34,7 @@ pub const MAX_EXECUTIONS: i32 = 3;
 
 const NO_PLANNER: &str = "the snapshot is gone (its history has expired, or the table was replaced), and no planner \
     waits that could plan the table again; run `planner run`";
-/// A chunk's row is held for the moments of its COMMIT; who holds it longer is frozen.
-const FENCE_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
+/// Times that a chunk's row is waited for: it is held for the moments of its COMMIT, and longer by who is frozen.
 const FENCE_TRIES: u32 = 4;
 /// How long a terminated session may take to go.
 const TERMINATE_WAIT_MILLIS: i64 = 2_000;
@@ -83,7 +82,7 @@ async fn try_fence(
     execution: i32,
 ) -> Result<Fenced, StoreError> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute(FENCE_LOCK_TIMEOUT).await?;
+    transaction.batch_execute(start::SHORT_LOCK_TIMEOUT).await?;
     let Some(fenced) = transaction.query_opt(FENCE, &[&table.0, &run.0, &execution]).await? else {
         transaction.rollback().await?;
         return Ok(Fenced::Left);

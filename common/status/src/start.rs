@@ -13,7 +13,7 @@ use crate::row;
 const START: &str = include_str!("sql/start_table_if_planned.sql");
 const READ_STATE: &str = include_str!("sql/read_table_state.sql");
 /// For status rows and rows of the target.
-const SHORT_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
+pub(crate) const SHORT_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
 /// Everybody else queues behind our exclusive lock while it waits for a person's; redispatch tries again every few
 /// seconds, so each try is short.
 const EXCLUSIVE_LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
