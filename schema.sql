@@ -130,6 +130,8 @@ create table if not exists migration_status.migration_table_status (
   max_attempts          smallint    not null default 3 constraint table_max_attempts check (max_attempts >= 1),
   parallel_cap          int         constraint table_parallel_cap check (parallel_cap >= 1),
   planned_at            timestamptz,
+  start_tries           smallint    not null default 0 constraint table_start_tries check (start_tries >= 0),
+  start_due_at          timestamptz not null default '-infinity',
   started_at            timestamptz,
   truncated_at          timestamptz,
   finished_at           timestamptz,
@@ -175,6 +177,8 @@ comment on column migration_status.migration_table_status.watermark_high is 'The
 comment on column migration_status.migration_table_status.chunk_count is 'Chunks of the current execution';
 comment on column migration_status.migration_table_status.expected_rows is 'Rows the source said the current execution has';
 comment on column migration_status.migration_table_status.parallel_cap is 'At most so many chunks of the table are hinted at a time; null: no cap';
+comment on column migration_status.migration_table_status.start_tries is 'Starts that a lock on the target was in the way of';
+comment on column migration_status.migration_table_status.start_due_at is 'Nobody tries to start the table before';
 comment on column migration_status.migration_table_status.started_at is 'The start transaction has run: the target may have been changed';
 comment on column migration_status.migration_table_status.truncated_at is 'The target was emptied for the current execution, never twice';
 comment on column migration_status.migration_table_status.saved_indexes is 'Definitions of dropped indexes; null: none dropped, or all are back';
@@ -218,7 +222,6 @@ create table if not exists migration_status.migration_chunk_status (
   fetch_ms          int,
   decode_ms         int,
   load_ms           int,
-  commit_ms         int,
   error_class       text,
   error_text        text,
   primary key (table_id, chunk_no),

@@ -189,10 +189,10 @@ impl<P: Publisher> Runner<P> {
             (Stage::Fetch, loaded.times.fetch_ms),
             (Stage::Decode, loaded.times.decode_ms),
             (Stage::Load, loaded.times.load_ms),
-            (Stage::Commit, loaded.times.commit_ms),
         ] {
             self.metrics.stage_took(stage, Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
         }
+        self.metrics.stage_took(Stage::Commit, loaded.commit);
         tracing::info!(
             fence = %claimed.fence,
             fetched = loaded.accounting.fetched,

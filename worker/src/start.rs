@@ -13,11 +13,11 @@ const PAGE: i64 = 1000;
 /// Starts the table if it is planned and its turn has come, and then publishes a hint for each of its chunks (as many
 /// as its cap allows). Harmless on any other table.
 ///
-/// A queue that does not take the hints is no error: redispatch publishes them. A start that can never succeed (a
-/// truncate that a foreign key refuses) fails the table.
+/// A queue that does not take the hints is no error: redispatch publishes them. Nor is a lock on the target: the table
+/// is tried again later. A start that can never succeed (a truncate that a foreign key refuses) fails the table.
 ///
 /// # Errors
-/// What the status store says, a lock on the target included; nothing has changed then.
+/// What the status store says; nothing has changed then.
 pub async fn start_and_publish<P: Publisher>(
     pools: &PoolSet,
     publisher: &P,
@@ -35,10 +35,7 @@ pub async fn start_and_publish<P: Publisher>(
             tracing::debug!(table_id = %table, outcome = %recorded.outcome(), "table is not to be started");
             Ok(())
         }
-        Err(StoreError::Postgres(error)) if error.is_lock_timeout() => {
-            name_lock_holders(&client, table).await;
-            Err(error.into())
-        }
+        Err(StoreError::Postgres(error)) if error.is_lock_timeout() => snooze(&client, (run, table)).await,
         Err(error) => fail_if_hopeless(&mut client, (run, table), error).await,
     }
 }
@@ -109,11 +106,17 @@ async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
     }
 }
 
-/// A person's lock keeps the table waiting: say whose.
-async fn name_lock_holders(client: &tokio_postgres::Client, table: TableId) {
-    let Ok(Some(stored)) = thaw_status::read_plan(client, table).await else { return };
+/// Somebody's lock keeps the table waiting: say whose, and let the whole fleet leave it alone for a while.
+async fn snooze(client: &tokio_postgres::Client, (run, table): (RunId, TableId)) -> Result<(), StoreError> {
+    let Some(stored) = thaw_status::read_plan(client, table).await? else { return Ok(()) };
     let blocked_by = lock_holders(client, &stored.plan.target).await;
-    tracing::warn!(table_id = %table, blocked_by, "table waits for a lock on its target, it is tried again");
+    if let Some(snoozed) = thaw_status::snooze_start(client, run, table).await? {
+        tracing::warn!(
+            table_id = %table, blocked_by, tries = snoozed.tries, again_secs = snoozed.pause.as_secs_f64(),
+            "table waits for a lock on its target, it is tried again"
+        );
+    }
+    Ok(())
 }
 
 async fn fail_if_hopeless(

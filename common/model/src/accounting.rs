@@ -26,11 +26,10 @@ impl Accounting {
     }
 }
 
-/// How long the phases of a chunk took, in milliseconds.
+/// How long the phases of a chunk took, in milliseconds. Not the COMMIT: the row that holds them is written before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PhaseTimes {
     pub fetch_ms: i32,
     pub decode_ms: i32,
     pub load_ms: i32,
-    pub commit_ms: i32,
 }

@@ -48,7 +48,7 @@ pub use run::{
     renew_planner, reserve_run, take_over_run,
 };
 pub use settings::FleetSettings;
-pub use start::{Start, start_table};
+pub use start::{Snoozed, Start, snooze_start, start_table};
 pub use table::{
     NewChunk, NewPlan, StoredPlan, WatermarkWindow, fail_table, halt_table, list_hints, read_plan, store_plan,
 };

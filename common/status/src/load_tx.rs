@@ -133,7 +133,6 @@ impl<'c> LoadTx<'c> {
                     &times.fetch_ms,
                     &times.decode_ms,
                     &times.load_ms,
-                    &times.commit_ms,
                 ],
             )
             .await;

@@ -1,5 +1,7 @@
 //! Starting a table: what happens to its target once, in one transaction, before any of its chunks can be claimed.
 
+use std::time::Duration;
+
 use thaw_model::ident::pg_literal;
 use thaw_model::plan::ReplaceTail;
 use thaw_model::{PgIdent, RunId, TableId, TablePlan};
@@ -11,11 +13,11 @@ use crate::recorded::{Outcome, Recorded};
 use crate::row;
 
 const START: &str = include_str!("sql/start_table_if_planned.sql");
+const SNOOZE: &str = include_str!("sql/snooze_start_if_planned.sql");
 const READ_STATE: &str = include_str!("sql/read_table_state.sql");
 /// For status rows and rows of the target.
 pub(crate) const SHORT_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
-/// Everybody else queues behind our exclusive lock while it waits for a person's; redispatch tries again every few
-/// seconds, so each try is short.
+/// Everybody else queues behind our exclusive lock while it waits for a person's, so each try is short.
 const EXCLUSIVE_LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
 
 /// What a start did.
@@ -23,7 +25,7 @@ const EXCLUSIVE_LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
 pub enum Start {
     /// The table is loading; publish [`crate::list_hints`], and try to finalize it when it has no chunk.
     Started(Recorded),
-    /// It was not for us to start: it runs already, is not planned yet, waits for its target, or is over.
+    /// It was not for us to start: it runs already, is not planned yet, waits for its target or for a lock, or is over.
     NotStartable(Recorded),
 }
 
@@ -53,6 +55,29 @@ pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Res
     prepare_target(&transaction, table, &plan).await?;
     transaction.commit().await?;
     Ok(Start::Started(read_table(client, run, table).await?))
+}
+
+/// When a table is tried again whose start met a lock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Snoozed {
+    /// Starts in vain so far.
+    pub tries: i16,
+    /// Until the next one, anywhere in the fleet.
+    pub pause: Duration,
+}
+
+/// Puts the next start of a planned table off, longer each time, for the whole fleet. `None`: it is planned no more.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn snooze_start(
+    client: &Client,
+    run: RunId,
+    table: TableId,
+) -> Result<Option<Snoozed>, StoreError> {
+    let Some(row) = client.query_opt(SNOOZE, &[&table.0, &run.0]).await? else { return Ok(None) };
+    let seconds: f64 = row.try_get("seconds")?;
+    Ok(Some(Snoozed { tries: row.try_get("start_tries")?, pause: Duration::from_secs_f64(seconds.max(0.0)) }))
 }
 
 /// What the status tables say about a table: the proof for a message about it that needed no work.

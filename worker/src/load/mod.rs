@@ -91,6 +91,7 @@ pub struct Loaded {
     pub recorded: Recorded,
     pub accounting: Accounting,
     pub times: PhaseTimes,
+    pub commit: Duration,
     /// Values that became NULL under `on_bad_row = null`.
     pub nulled: u64,
 }
@@ -183,8 +184,6 @@ async fn consume(
         fetch_ms: millis(first_row.duration_since(began)),
         decode_ms: millis(encoded.busy),
         load_ms: millis(first_row.elapsed()),
-        // The row is written before the COMMIT it would time.
-        commit_ms: 0,
     };
     commit(tx, request, &encoded, (written, times)).await
 }
@@ -206,7 +205,7 @@ async fn commit(
     tx: LoadTx<'_>,
     request: &LoadRequest<'_>,
     encoded: &Encoded,
-    (written, mut times): (Written, PhaseTimes),
+    (written, times): (Written, PhaseTimes),
 ) -> Result<Loaded, LoadError> {
     let accounting = Accounting {
         fetched: encoded.rows,
@@ -223,9 +222,9 @@ async fn commit(
     thaw_faults::reach("before_commit");
     let committing = Instant::now();
     let recorded = completed.commit().await?;
-    times.commit_ms = millis(committing.elapsed());
+    let commit = committing.elapsed();
     thaw_faults::reach("after_commit");
-    Ok(Loaded { recorded, accounting, times, nulled: encoded.nulled })
+    Ok(Loaded { recorded, accounting, times, commit, nulled: encoded.nulled })
 }
 
 /// Under a snapshot the count of the plan is exact: another number of rows is another set of rows.

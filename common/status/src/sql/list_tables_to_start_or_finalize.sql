@@ -4,6 +4,7 @@
  from migration_status.migration_table_status t
  join migration_status.migration_runs r using (run_id)
  where r.status = 'running' and t.status = 'planned' and t.holds_target and t.started_at is null
+   and t.start_due_at <= now()
    -- A living planner starts its tables itself; behind a dead or departed one anybody does.
    and (r.planner_lease_until is null or r.planner_lease_until <= now()
         or t.planned_at < now() - make_interval(secs => (r.settings ->> 'redispatch_ms')::float8 / 1000))

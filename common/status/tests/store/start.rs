@@ -55,6 +55,42 @@ async fn a_start_that_cannot_get_its_lock_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_start_that_met_a_lock_is_put_off_for_the_whole_fleet_and_longer_each_time() {
+    let mut store = Store::create().await;
+    let (planner, table) = planned(&mut store, StartPlan::default()).await;
+    // As of a planner that died a while ago: it is for anybody to start.
+    store
+        .client
+        .batch_execute(
+            "update migration_status.migration_runs set planner_lease_until = now() - interval '1 minute';
+             update migration_status.migration_table_status set planned_at = now() - interval '1 minute'",
+        )
+        .await
+        .expect("aged");
+    assert_eq!(thaw_status::redispatch(&mut store.client, 10).await.expect("looks").jobs.len(), 1);
+    let mut pauses = Vec::new();
+    for tries in 1..=8 {
+        let snoozed = thaw_status::snooze_start(&store.client, planner.run, table).await.expect("snoozes");
+        let snoozed = snoozed.expect("planned");
+        assert_eq!(snoozed.tries, tries);
+        pauses.push(snoozed.pause.as_secs_f64());
+    }
+    for (pause, expected) in pauses.iter().zip([2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]) {
+        assert!((expected * 0.7..=expected * 1.25).contains(pause), "{pauses:?}");
+    }
+    assert_eq!(thaw_status::redispatch(&mut store.client, 10).await.expect("looks").jobs, []);
+    // A message from before the pause, or a planner that tries all the same.
+    let early = thaw_status::start_table(&mut store.client, planner.run, table).await.expect("looks");
+    assert!(matches!(early, Start::NotStartable(_)), "{early:?}");
+    let due = "update migration_status.migration_table_status set start_due_at = now()";
+    store.client.batch_execute(due).await.expect("due");
+    assert_eq!(thaw_status::redispatch(&mut store.client, 10).await.expect("looks").jobs.len(), 1);
+    let start = thaw_status::start_table(&mut store.client, planner.run, table).await.expect("starts");
+    assert!(matches!(start, Start::Started(_)));
+    assert_eq!(thaw_status::snooze_start(&store.client, planner.run, table).await.expect("looks"), None);
+}
+
+#[tokio::test]
 async fn a_tail_is_deleted_from_the_bound_on_and_where_it_is_null() {
     let mut store = Store::create().await;
     store

@@ -58,24 +58,23 @@ async fn measure(
     ensure!(code == 0, "planner ended with {code}:\n{}", planner.stderr()?);
     let peak = worker.peak_memory()?;
     stage.expect_equal().await?;
-    let phases = "select extract(epoch from finished_at - claimed_at)::float8, fetch_ms, decode_ms, load_ms, commit_ms, \
-                  fetched_rows from migration_status.migration_chunk_status";
+    let phases = "select extract(epoch from finished_at - claimed_at)::float8, fetch_ms, decode_ms, load_ms, fetched_rows \
+                  from migration_status.migration_chunk_status";
     let chunks = stage.client.query(phases, &[]).await?;
     ensure!(chunks.len() == 1, "{} chunks instead of one", chunks.len());
     let chunk = chunks.first().context("no chunk")?;
     let seconds: f64 = chunk.get(0);
-    let loaded: i64 = chunk.get(5);
+    let loaded: i64 = chunk.get(4);
     let mut line = format!("{what}: {loaded} orders in one chunk, one slot: ");
     write!(line, "{:.0} rows/s ({seconds:.2} s; whole run {run:.2} s)", count(loaded) / seconds)?;
     write!(line, ", worker VmHWM {:.1} MB", count(i64::try_from(peak)?) / count(i64::try_from(MEGABYTE)?))?;
     say(&line);
     let milliseconds = |index: usize| chunk.get::<_, Option<i32>>(index).unwrap_or(0);
     say(&format!(
-        "  phases: fetch {} ms, decode {} ms, load {} ms, commit {} ms",
+        "  phases: fetch {} ms, decode {} ms, load {} ms",
         milliseconds(1),
         milliseconds(2),
-        milliseconds(3),
-        milliseconds(4)
+        milliseconds(3)
     ));
     say(&format!(
         "  the emulator alone, read to the end by a client that does nothing else: {:.0} rows/s ({} partitions, {:.1} MB \

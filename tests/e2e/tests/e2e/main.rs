@@ -9,6 +9,7 @@ mod earlier_runs;
 mod field_notes;
 mod killed_planner;
 mod killed_worker;
+mod locks;
 mod memory;
 mod peers_snapshot;
 mod postgres;
