@@ -123,8 +123,11 @@ create table if not exists migration_status.migration_table_status (
   snapshot              text,
   watermark_column      text,
   watermark_type        text,
+  watermark_source      text,
   watermark_low         text,
   watermark_high        text,
+  watermark_safe        text,
+  leaves_gap            boolean     not null default false,
   chunk_count           int,
   expected_rows         bigint,
   max_attempts          smallint    not null default 3 constraint table_max_attempts check (max_attempts >= 1),
@@ -149,6 +152,7 @@ create table if not exists migration_status.migration_table_status (
   error_class           text,
   error_text            text,
   constraint table_once unique (run_id, entry),
+  constraint table_gap check (leaves_gap or watermark_safe is null),
   constraint table_plan check (status not in ('planned','loading','finalizing','completed','partial')
                                or (plan is not null and planned_at is not null and chunk_count is not null)),
   constraint table_started check (status not in ('loading','finalizing','completed','partial') or started_at is not null),
@@ -172,8 +176,11 @@ comment on column migration_status.migration_table_status.plan is 'Decided once 
 comment on column migration_status.migration_table_status.execution is 'One more for every fresh snapshot or statement; chunks of two are never mixed';
 comment on column migration_status.migration_table_status.decisions is 'What was decided and why, in order: subject, choice, reason';
 comment on column migration_status.migration_table_status.snapshot is 'The time all chunks read the source at; null where it has no time travel';
-comment on column migration_status.migration_table_status.watermark_low is 'Rows from this value on are read, as text of watermark_type; null: from the beginning';
-comment on column migration_status.migration_table_status.watermark_high is 'The greatest value at the source at the snapshot; null: unknown';
+comment on column migration_status.migration_table_status.watermark_low is 'Rows from this value on are read, as text with every digit; null: from the beginning';
+comment on column migration_status.migration_table_status.watermark_high is 'The greatest value at the source at the snapshot, not above its time, as text with every digit; null: unknown';
+comment on column migration_status.migration_table_status.watermark_source is 'The source column; watermark_column and watermark_type are the target''s';
+comment on column migration_status.migration_table_status.watermark_safe is 'Where the next bound stays at most, of a table that leaves a gap; null there: no bound';
+comment on column migration_status.migration_table_status.leaves_gap is 'It read from above its safe bound (--since), or its chunks may disagree: for later bounds it counts as not completed';
 comment on column migration_status.migration_table_status.chunk_count is 'Chunks of the current execution';
 comment on column migration_status.migration_table_status.expected_rows is 'Rows the source said the current execution has';
 comment on column migration_status.migration_table_status.parallel_cap is 'At most so many chunks of the table are hinted at a time; null: no cap';

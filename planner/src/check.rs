@@ -1,12 +1,13 @@
 //! The plan-time checks of a target: everything that would stop a load later is said before any row moves.
 
 use thaw_config::{Finding, Severity, TableEntry};
+use thaw_model::PgIdent;
 use thaw_model::plan::LoadMode;
-use thaw_model::{PgIdent, SourceType, TargetType};
 use thaw_postgres::catalog::TargetTable;
 
-use crate::columns::{Mapped, Watermark};
+use crate::columns::Mapped;
 use crate::filter::{self, SentFilter};
+use crate::watermark::Kind;
 
 /// A fault of one entry, at its path or at a key of it.
 pub fn fault(entry: &TableEntry, key: &str, message: impl Into<String>) -> Finding {
@@ -92,7 +93,7 @@ pub fn source(entry: &TableEntry, mapped: Option<&Mapped>, server_time: &str) ->
         }
     });
     if let Some(watermark) = mapped.and_then(|mapped| mapped.watermark.as_ref())
-        && !bounds(watermark)
+        && Kind::of(watermark, &entry.timezone).is_none()
     {
         let message = format!(
             "{} cannot be a bound for {}; every row is read every run",
@@ -120,23 +121,6 @@ fn questionable(entry: &TableEntry, sent: &SentFilter) -> Vec<Finding> {
         findings.push(warning(entry, "source_filter", message));
     }
     findings
-}
-
-/// Whether MAX(target) means the same on both sides: dates, timestamps of the same kind, integers.
-#[must_use]
-pub fn bounds(watermark: &Watermark) -> bool {
-    match (watermark.source_type, &watermark.target_type) {
-        (SourceType::Date, TargetType::Date)
-        | (SourceType::TimestampNtz { .. }, TargetType::Timestamp { .. })
-        | (
-            SourceType::TimestampLtz { .. } | SourceType::TimestampTz { .. },
-            TargetType::Timestamptz { .. },
-        ) => true,
-        (source, TargetType::Int2 | TargetType::Int4 | TargetType::Int8 | TargetType::Numeric { .. }) => {
-            source.is_integer()
-        }
-        _ => false,
-    }
 }
 
 /// The rows of a batch, by the mode the table loads in.

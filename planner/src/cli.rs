@@ -20,8 +20,6 @@ const LATER: &[&str] = &[
     "--no-resume",
     "--resume-max-age",
     "--resume-run-id",
-    "--full",
-    "--since",
     "--show-ranges",
     "retry",
     "verify",
@@ -97,6 +95,12 @@ pub struct RunArgs {
     /// Only this table, as source or target spells it; may be repeated
     #[arg(long, value_name = "NAME")]
     pub table: Vec<String>,
+    /// Read everything, whatever the watermarks say; tables without keys are emptied of their rows first
+    #[arg(long, conflicts_with = "since")]
+    pub full: bool,
+    /// Read from this watermark on instead of from the bound; what it leaves out stays for the next run
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub since: Option<String>,
     /// Write the report of the run as JSON
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,
@@ -197,6 +201,7 @@ mod tests {
         for args in [
             &["planner", "run", "--detach", "--local"][..],
             &["planner", "run", "--detach", "--dry-run"],
+            &["planner", "run", "--full", "--since", "2024-01-01"],
             &["planner", "run", "--json"],
             &["planner", "run", "--dry-run", "--report-json", "x"],
             &["planner", "status", "not-a-uuid"],
@@ -212,7 +217,6 @@ mod tests {
         for name in LATER {
             let args = match *name {
                 "--show-ranges" => vec!["planner", "status", "--show-ranges"],
-                "--since" => vec!["planner", "run", "--since=2024-01-01"],
                 flag if flag.starts_with('-') => vec!["planner", "run", flag, "1"],
                 command => vec!["planner", command],
             };

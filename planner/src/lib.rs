@@ -20,3 +20,4 @@ pub mod select;
 pub mod session;
 pub mod snapshot;
 pub mod strategy;
+pub mod watermark;

@@ -120,7 +120,7 @@ pub struct Arbiter {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StartPlan {
     pub truncate: bool,
-    /// Tables without keys: the target's rows `column >= bound OR column IS NULL` are deleted, then loaded again.
+    /// Tables without keys: the entry's rows `column >= bound OR column IS NULL` are deleted, then loaded again.
     pub replace_tail: Option<ReplaceTail>,
     /// Drop what indexes may be dropped; the finalizer rebuilds them.
     pub drop_indexes: bool,
@@ -130,10 +130,14 @@ pub struct StartPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplaceTail {
     pub column: PgIdent,
-    /// As PostgreSQL reads it in a literal of the column's type.
-    pub bound: String,
+    /// As PostgreSQL reads it in a literal of the column's type; `None`: every row of the entry.
+    pub bound: Option<String>,
     /// The SQL type name for the cast of the literal.
     pub pg_type: String,
+    /// Text, compared by its bytes as the source does.
+    pub by_bytes: bool,
+    /// The entry's filter in PostgreSQL's SQL: which of the target's rows are its own; `None`: all are.
+    pub filter: Option<String>,
 }
 
 /// What to do with a row that the target cannot hold.

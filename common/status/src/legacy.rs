@@ -7,7 +7,8 @@ use crate::error::StoreError;
 
 const UNFINISHED: &str = include_str!("sql/read_legacy_unfinished.sql");
 
-/// Whether the script's last run on this target was not completed: MAX(target) is no bound then.
+/// Whether the script's last run on this target was not completed, and no full load of the entry has completed since:
+/// MAX(target) is no bound then.
 ///
 /// # Errors
 /// What PostgreSQL says.
@@ -15,6 +16,7 @@ pub async fn legacy_unfinished(
     client: &Client,
     schema: &PgIdent,
     table: &PgIdent,
+    entry: &str,
 ) -> Result<bool, StoreError> {
-    Ok(client.query_one(UNFINISHED, &[&schema.as_str(), &table.as_str()]).await?.try_get(0)?)
+    Ok(client.query_one(UNFINISHED, &[&schema.as_str(), &table.as_str(), &entry]).await?.try_get(0)?)
 }

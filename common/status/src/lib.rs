@@ -14,6 +14,7 @@ pub mod chunk;
 pub mod error;
 pub mod execution;
 pub mod finalize;
+pub mod history;
 pub mod indexes;
 pub mod legacy;
 pub mod load_tx;
@@ -36,6 +37,7 @@ pub use error::{CommitError, StoreError};
 pub use finalize::{
     FinalizeClaim, claim_finalize, end_finished_runs, end_run, finish_finalize, heartbeat_finalize,
 };
+pub use history::{OtherTables, PastTable, other_tables, started_tables};
 pub use legacy::legacy_unfinished;
 pub use load_tx::{CompletedTx, LoadTx, QuarantinedRow};
 pub use migrate::{Migrated, check_version, migrate, schema_sql};

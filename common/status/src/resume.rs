@@ -21,11 +21,7 @@ pub struct LastTable {
     pub run: RunId,
     pub state: TableState,
     pub entry: String,
-    /// Its bound; `None`: it read from the beginning.
-    pub watermark_low: Option<String>,
-    /// Entries that were ever started on the target, this one included.
-    pub entry_count: i64,
-    /// All its chunks read one moment; else what changed while it read may lie below the greatest value it loaded.
+    /// All its chunks read one moment; else they read the present.
     pub had_snapshot: bool,
     /// Since its end; `None`: it has not ended.
     pub finished_ago: Option<Duration>,
@@ -46,8 +42,6 @@ pub async fn last_of_target(
             run: row::run_id(&row)?,
             state: row::state(&row, "status")?,
             entry: row.try_get("entry")?,
-            watermark_low: row.try_get("watermark_low")?,
-            entry_count: row.try_get("entry_count")?,
             had_snapshot: row.try_get("had_snapshot")?,
             finished_ago: row
                 .try_get::<_, Option<f64>>("finished_seconds_ago")?

@@ -128,10 +128,19 @@ fn qualified(schema: &PgIdent, table: &PgIdent) -> String {
     format!("{}.{}", schema.quoted(), table.quoted())
 }
 
-/// `pg_type` comes from the catalogue (`format_type`), so it is SQL already.
+/// `pg_type` and `filter` are SQL already: a name of a type that Thaw knows, and what the planner has rendered from the
+/// tree of a translated filter.
 fn delete_tail(target: &str, tail: &ReplaceTail) -> String {
     let column = tail.column.quoted();
-    let bound = pg_literal(&tail.bound);
     let pg_type = &tail.pg_type;
-    format!("delete from {target} where {column} >= cast({bound} as {pg_type}) or {column} is null")
+    let collation = if tail.by_bytes { " collate \"C\"" } else { "" };
+    let from = tail.bound.as_deref().map(|bound| {
+        format!("({column}{collation} >= cast({} as {pg_type}) or {column} is null)", pg_literal(bound))
+    });
+    let filter = tail.filter.as_deref().map(|filter| format!("({filter})"));
+    let conditions: Vec<String> = filter.into_iter().chain(from).collect();
+    if conditions.is_empty() {
+        return format!("delete from {target}");
+    }
+    format!("delete from {target} where {}", conditions.join(" and "))
 }

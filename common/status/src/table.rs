@@ -39,17 +39,23 @@ pub struct NewPlan {
     pub chunks: Vec<NewChunk>,
 }
 
-/// The rows `low <= column <= high`, and those without a value.
+/// The rows from `low` on, and those without a value: what is read, and what the next bound may rely on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatermarkWindow {
     /// The target's column.
     pub column: String,
-    /// The PostgreSQL type the bounds are compared in.
+    /// The source's column.
+    pub source: String,
+    /// The type of the target's column.
     pub pg_type: String,
     /// `None`: from the beginning.
     pub low: Option<String>,
     /// The greatest value at the source at the snapshot, at or below the snapshot's time; `None`: unknown.
     pub high: Option<String>,
+    /// The safe bound, where `leaves_gap`; `None` there: there was none.
+    pub safe: Option<String>,
+    /// Rows from `safe` on may be missing even when the table completes.
+    pub leaves_gap: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +107,9 @@ pub async fn store_plan(
                 &window.and_then(|window| window.high.as_deref()),
                 &count,
                 &plan.expected_rows,
+                &window.map(|window| window.source.as_str()),
+                &window.and_then(|window| window.safe.as_deref()),
+                &window.is_some_and(|window| window.leaves_gap),
             ],
         )
         .await?

@@ -14,6 +14,7 @@ use thaw_config::{Config, LoadOptions};
 use crate::cli::{Cli, Command, Common, RunArgs};
 use crate::exit::Exit;
 use crate::output;
+use crate::watermark::Asked;
 use run::RunOptions;
 
 /// Does what was asked. What went wrong has been said when this returns.
@@ -83,5 +84,6 @@ fn run_options(args: &RunArgs) -> RunOptions {
         dry_run: args.dry_run,
         json: args.json,
         report_json: args.report_json.clone(),
+        asked: Asked { full: args.full, since: args.since.clone() },
     }
 }

@@ -14,17 +14,19 @@ use thaw_telemetry::{Metrics, MetricsError};
 use thaw_worker::{Shutdown, WorkerError, shutdown, start};
 use tokio_util::sync::CancellationToken;
 
+use crate::check;
 use crate::exit::Exit;
 use crate::output;
-use crate::preflight;
+use crate::preflight::{self, Ready};
 use crate::run::attach::{self, Attached};
 use crate::run::local::LocalWorker;
 use crate::run::planning::{self, PlanningError};
 use crate::run::reserve::{self, Reserved, ReservedRun};
 use crate::run::wait::{self, End, Holding, Redispatching};
-use crate::run::{dry_run, execution, report};
+use crate::run::{dry_run, execution, reading, report};
 use crate::select;
 use crate::session::Session;
+use crate::watermark::Asked;
 
 /// Runs that may be put aside one after the other before a planner gives up.
 const ATTACH_ATTEMPTS: usize = 8;
@@ -46,6 +48,8 @@ pub struct RunOptions {
     pub json: bool,
     /// Where the report of the end goes as JSON.
     pub report_json: Option<PathBuf>,
+    /// `--full` and `--since`: a run that is asked for either never goes on with an older plan.
+    pub asked: Asked,
 }
 
 /// Why a run could not be begun or followed.
@@ -106,9 +110,13 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     if preflight.has_errors() {
         return Ok(refuse(&preflight.findings));
     }
+    let unusable = unusable_since(&options.asked, &preflight.ready);
+    if !unusable.is_empty() {
+        return Ok(refuse(&unusable));
+    }
     output::findings(&preflight.findings);
     if options.dry_run {
-        return Ok(dry_run::print(&session, config, &preflight.ready, options.json).await?);
+        return Ok(dry_run::print(&session, config, &preflight.ready, options.json, &options.asked).await?);
     }
     for database in session.pools.databases() {
         if preflight.ready.iter().any(|ready| ready.selected.source.target_database == database) {
@@ -146,7 +154,9 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
                     ));
                     let exit = process.carry_out(&earlier, broker.as_ref()).await?;
                     // What it was asked for is what this call asks for: its end is the answer.
-                    if exit == Exit::Interrupted || (is_same && exit == Exit::Completed) {
+                    if exit == Exit::Interrupted
+                        || (is_same && !options.asked.is_any() && exit == Exit::Completed)
+                    {
                         return Ok(exit);
                     }
                 }
@@ -301,7 +311,7 @@ impl Process<'_> {
     ) -> Result<(), PlanningError> {
         for database in &run.databases {
             let start = |table, is_empty| self.start(publisher, &database.name, (run.id, table), is_empty);
-            planning::plan_tables(self.session, self.config, database, start).await?;
+            planning::plan_tables(self.session, self.config, database, &self.options.asked, start).await?;
             wait::mark_planned(self.session, database, run.id).await?;
         }
         Ok(())
@@ -344,6 +354,15 @@ async fn broker(
     let queue = RabbitQueue::new(&options)?;
     queue.check().await?;
     Ok(Some(queue))
+}
+
+/// Every table that cannot take the value of `--since`.
+fn unusable_since(asked: &Asked, ready: &[Ready<'_>]) -> Vec<thaw_config::Finding> {
+    let refusals = ready.iter().filter_map(|ready| {
+        let error = asked.of_table(reading::kind(ready)).err()?;
+        Some(check::fault(ready.selected.entry, "source_watermark", error.to_string()))
+    });
+    refusals.collect()
 }
 
 fn refuse(findings: &[thaw_config::Finding]) -> Exit {

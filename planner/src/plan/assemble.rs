@@ -1,24 +1,24 @@
 //! Puts a table's decisions together into its plan. Pure: every fact has been read.
 
 use thaw_config::{Source, TableEntry};
-use thaw_model::TablePlan;
 use thaw_model::plan::{Decision, LoadMode, ReplaceTail, SourcePlan, StartPlan, TargetPlan, WatermarkBound};
+use thaw_model::{TablePlan, TargetType};
 use thaw_postgres::catalog::TargetTable;
 
-use crate::check;
-use crate::columns::{Mapped, Watermark};
+use crate::columns::Mapped;
 use crate::filter::{self, SentFilter};
 use crate::introspect::target::{self, TargetRows};
 use crate::load_mode::{self, LoadDecision, LoadFacts, LoadRefusal};
+use crate::watermark::{Reading, WatermarkValue};
 
-/// Whether MAX(target) may be taken for a bound.
+/// Which rows of the target are the entry's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trust {
-    Full,
-    /// The reason why everything is read instead.
-    None {
-        reason: String,
-    },
+pub enum OwnRows {
+    All,
+    /// Those of this condition in PostgreSQL's SQL.
+    Under(String),
+    /// Nobody can tell; the reason.
+    Unknown(&'static str),
 }
 
 /// The facts of one table.
@@ -29,9 +29,12 @@ pub struct Facts<'a> {
     pub mapped: &'a Mapped,
     pub target: &'a TargetTable,
     pub rows: &'a TargetRows,
-    pub trust: &'a Trust,
     /// The entry's filter as it is sent.
     pub filter: &'a SentFilter,
+    pub reading: &'a Reading,
+    /// `--full` was given.
+    pub full: bool,
+    pub own_rows: &'a OwnRows,
     pub is_date_strategy: bool,
 }
 
@@ -49,13 +52,14 @@ pub enum Refusal {
     #[error(transparent)]
     Load(#[from] LoadRefusal),
     #[error(
-        "a table without uniqueness_columns replaces its tail from the bound on, and under a source_filter that cannot \
-         be translated nobody can say which of its rows are this entry's; name uniqueness_columns"
+        "a table without uniqueness_columns replaces its tail from the bound on, and nobody can say which rows of the \
+         target are this entry's: {reason}; name uniqueness_columns, or give the entry a target of its own and reload it \
+         with --full"
     )]
-    TailUnderFilter,
+    TailOfOthers { reason: &'static str },
     #[error(
         "a table without uniqueness_columns needs a bound to replace its tail, and there is none: {reason}; reload it \
-         once with truncate_onstart, or name uniqueness_columns"
+         once with --full, or name uniqueness_columns"
     )]
     TailWithoutBound { reason: String },
 }
@@ -68,13 +72,13 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
     let entry = facts.entry;
     let decision = load_decision(facts)?;
     let is_initial_full_load = decision.is_initial_full_load && decision.load.mode == LoadMode::Copy;
-    let (bound, reason) = bound(facts);
-    let replace_tail = replace_tail(facts, &decision, bound.as_deref(), &reason)?;
+    let bound = facts.reading.low.as_ref().and_then(WatermarkValue::to_text);
+    let replace_tail = replace_tail(facts, &decision)?;
     let mut decisions = vec![decision.decision];
     decisions.push(Decision {
         subject: "bound".into(),
-        choice: if bound.is_some() { "MAX(target) minus the lookback".into() } else { "none".into() },
-        reason,
+        choice: facts.reading.choice.into(),
+        reason: facts.reading.reason.clone(),
     });
     if entry.truncate_onstart {
         decisions.push(Decision {
@@ -124,6 +128,16 @@ fn filter_decisions(facts: Facts<'_>) -> Vec<Decision> {
     let mut decisions = facts.filter.decisions();
     let subject = "source_filter on the target".into();
     decisions.push(Decision { subject, choice: choice.into(), reason });
+    let moves = !facts.filter.frozen.is_empty() || facts.filter.has_subquery;
+    if moves && facts.reading.low.is_some() {
+        decisions.push(Decision {
+            subject: "source_filter and the bound".into(),
+            choice: "the bound is kept".into(),
+            reason: "rows that the filter selects only later, by the clock or by another table, are not read when their \
+                     watermark is older than the bound; --full reads them"
+                .into(),
+        });
+    }
     decisions
 }
 
@@ -148,7 +162,7 @@ fn load_decision(facts: Facts<'_>) -> Result<LoadDecision, LoadRefusal> {
         arbiter: target::arbiter(facts.target, &keys),
         primary_key: target::primary_key(facts.target),
         target_is_empty: facts.rows.is_empty,
-        target_has_watermark: facts.rows.watermark.is_some(),
+        target_has_watermark: facts.rows.greatest.is_some(),
         watermark: facts.mapped.watermark.as_ref().map(|watermark| watermark.target.clone()),
         is_date_strategy: facts.is_date_strategy,
         append: facts.entry.append,
@@ -158,50 +172,25 @@ fn load_decision(facts: Facts<'_>) -> Result<LoadDecision, LoadRefusal> {
     load_mode::decide(&load_facts, &create_index)
 }
 
-/// The bound and why it is what it is.
-fn bound(facts: Facts<'_>) -> (Option<String>, String) {
-    let none = |reason: &str| (None, reason.to_owned());
-    let Some(watermark) = &facts.mapped.watermark else {
-        return none(if facts.entry.truncate_onstart {
-            "truncate_onstart is set"
-        } else {
-            "no watermark is named"
-        });
+fn replace_tail(facts: Facts<'_>, decision: &LoadDecision) -> Result<Option<ReplaceTail>, Refusal> {
+    let reading = facts.reading;
+    let watermark = match &facts.mapped.watermark {
+        Some(watermark) if decision.replaces_tail && facts.rows.has_own => watermark,
+        _ => return Ok(None),
     };
-    match (&facts.rows.watermark, facts.trust) {
-        _ if facts.rows.is_empty => none("the target is empty"),
-        _ if !check::bounds(watermark) => none("the watermark's type cannot be a bound"),
-        (_, Trust::None { reason }) => none(reason),
-        (None, Trust::Full) => none("the target has no watermark"),
-        (Some(greatest), Trust::Full) => {
-            let reason = format!(
-                "the target holds rows; \"{}\" is read from its greatest value there, minus the lookback",
-                watermark.source
-            );
-            (Some(greatest.clone()), reason)
-        }
+    if reading.low.is_none() && !facts.full {
+        return Err(Refusal::TailWithoutBound { reason: reading.reason.clone() });
     }
-}
-
-fn replace_tail(
-    facts: Facts<'_>,
-    decision: &LoadDecision,
-    bound: Option<&str>,
-    reason: &str,
-) -> Result<Option<ReplaceTail>, Refusal> {
-    if !decision.replaces_tail {
-        return Ok(None);
-    }
-    if facts.entry.source_filter.is_some() {
-        return Err(Refusal::TailUnderFilter);
-    }
-    let Some((Watermark { target, target_type, .. }, bound)) = facts.mapped.watermark.as_ref().zip(bound)
-    else {
-        return Err(Refusal::TailWithoutBound { reason: reason.to_owned() });
+    let filter = match facts.own_rows {
+        OwnRows::All => None,
+        OwnRows::Under(filter) => Some(filter.clone()),
+        OwnRows::Unknown(reason) => return Err(Refusal::TailOfOthers { reason }),
     };
     Ok(Some(ReplaceTail {
-        column: target.clone(),
-        bound: bound.to_owned(),
-        pg_type: target_type.to_string(),
+        column: watermark.target.clone(),
+        bound: reading.low.as_ref().and_then(WatermarkValue::to_text),
+        pg_type: watermark.target_type.to_string(),
+        by_bytes: matches!(watermark.target_type, TargetType::Text { .. }),
+        filter,
     }))
 }

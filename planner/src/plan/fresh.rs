@@ -126,7 +126,13 @@ mod tests {
     #[test]
     fn what_is_removed_first_or_never_came_loads_as_before() {
         let append = earlier(LoadMode::Copy, OnDuplicate::Fatal);
-        let tail = ReplaceTail { column: PgIdent::exact("wm"), bound: "1".into(), pg_type: "bigint".into() };
+        let tail = ReplaceTail {
+            column: PgIdent::exact("wm"),
+            bound: Some("1".into()),
+            pg_type: "bigint".into(),
+            by_bytes: false,
+            filter: None,
+        };
         let truncate = StartPlan { truncate: true, ..StartPlan::default() };
         let replace = StartPlan { replace_tail: Some(tail), ..StartPlan::default() };
         assert_eq!(mode(&append, &truncate, 7), Some((LoadMode::Copy, true)));

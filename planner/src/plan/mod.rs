@@ -10,11 +10,15 @@ use thaw_snowflake::{Client, SnowflakeError, SqlFault, chunk_query};
 
 use crate::aggregate::{self, AggregateError, TableCounts};
 use crate::check;
+use crate::columns::Watermark;
 use crate::filter::FilterError;
 use crate::introspect::source::{self, TimeTravel};
 use crate::snapshot;
 use crate::strategy::choose::{self, Chosen};
 use crate::strategy::{PlannedChunk, numeric_range, single_chunk};
+
+use crate::watermark::asked::AskedError;
+use crate::watermark::{Kind, Reading, ceiling};
 
 use assemble::{Assembled, Facts, Refusal};
 
@@ -31,6 +35,8 @@ pub struct Planned {
     pub is_counted: bool,
     /// The target is empty and everything goes there by COPY.
     pub is_initial_full_load: bool,
+    /// Which rows are read, by the watermark.
+    pub reading: Reading,
 }
 
 /// Why a table could not be planned.
@@ -38,6 +44,8 @@ pub struct Planned {
 pub enum PlanError {
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error(transparent)]
+    Asked(#[from] AskedError),
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
     #[error("the source's filter or bound cannot be rendered")]
@@ -71,6 +79,7 @@ impl PlanError {
             Self::Filter(_)
             | Self::VolatileFilter { .. }
             | Self::Refused(_)
+            | Self::Asked(_)
             | Self::NullKeys { .. }
             | Self::Strategy { .. }
             | Self::NotNumeric => "plan".to_owned(),
@@ -176,7 +185,8 @@ async fn count_and_cut(
         });
     }
     let is_counted = facts.filter.volatile.is_empty();
-    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load: false })
+    let reading = facts.reading.clone();
+    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load: false, reading })
 }
 
 fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {
@@ -223,6 +233,7 @@ async fn count(
 ) -> Result<TableCounts, PlanError> {
     let source_clause = chunk_query::source_clause(&plan.source)?;
     let key_columns: Vec<SfIdent> = facts.mapped.keys.iter().map(|(source, _)| source.clone()).collect();
+    let ceiling = ceiling_of(side, facts)?;
     let question = aggregate::sql::Question {
         source_clause: &source_clause,
         key_columns: &key_columns,
@@ -231,7 +242,7 @@ async fn count(
             .watermark
             .as_ref()
             .map(|watermark| (&watermark.source, watermark.source_type)),
-        ceiling: None,
+        ceiling: ceiling.as_deref(),
     };
     let statement = |sql| source::statement(side.config, facts.source, facts.entry, sql);
     Ok(match chosen {
@@ -244,6 +255,14 @@ async fn count(
             aggregate::distribution(side.client, &statement(sql)).await?
         }
     })
+}
+
+/// The snapshot's moment in the type of a watermark that can be a bound, also where there is no snapshot.
+fn ceiling_of(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Option<String>, PlanError> {
+    let bounding = |watermark: &&Watermark| Kind::of(watermark, &facts.entry.timezone).is_some();
+    let Some(watermark) = facts.mapped.watermark.as_ref().filter(bounding) else { return Ok(None) };
+    let moment = snapshot::before(side.server_time).ok_or(PlanError::Clock)?;
+    Ok(ceiling::at_source(watermark.source_type, &moment))
 }
 
 fn has_no_history(error: &SnowflakeError) -> bool {
@@ -284,6 +303,18 @@ fn finish(facts: Facts<'_>, plan: &mut TablePlan, counts: &TableCounts) {
         plan.start.truncate = false;
         let reason = "the source has no row; set allow_empty_source to empty the target".to_owned();
         decide("truncate", "not done", reason);
+    }
+    if plan.start.replace_tail.is_some() && counts.rows == 0 && !facts.entry.allow_empty_source {
+        plan.start.replace_tail = None;
+        let reason = "the source has no row there; set allow_empty_source to delete the target's".to_owned();
+        decide("tail", "not done", reason);
+    }
+    if counts.rows_above_snapshot > 0 {
+        let reason = format!(
+            "{} rows have a watermark above the snapshot's moment; they do not move the bound and are read every run",
+            counts.rows_above_snapshot
+        );
+        decide("future watermarks", "read", reason);
     }
     if counts.null_watermarks > 0 {
         let reason = format!("{} rows have no watermark and are read every run", counts.null_watermarks);

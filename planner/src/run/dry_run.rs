@@ -10,8 +10,8 @@ use crate::output;
 use crate::plan::Planned;
 use crate::preflight::Ready;
 use crate::run::planning::{self, Failure};
-use crate::run::reserve::entry_id;
 use crate::session::Session;
+use crate::watermark::Asked;
 
 /// Plans every table and prints the plans: text, or one JSON document.
 ///
@@ -22,12 +22,12 @@ pub async fn print(
     config: &Config,
     ready: &[Ready<'_>],
     as_json: bool,
+    asked: &Asked,
 ) -> Result<Exit, StoreError> {
     let mut exit = Exit::Completed;
     let mut documents = Vec::new();
     for table in ready {
-        let trust = trust(session, config, table).await?;
-        match planning::plan(session, config, table, &trust).await {
+        match planning::plan(session, config, table, asked).await {
             Ok(planned) if as_json => documents.push(document(table, &planned)),
             Ok(planned) => describe(table, &planned),
             Err(Failure::Plan(error)) => {
@@ -54,19 +54,6 @@ pub async fn print(
         output::result(json!({ "tables": documents }).to_string());
     }
     Ok(exit)
-}
-
-/// As the run would decide. Status tables that do not exist yet know of no gap.
-async fn trust(session: &Session, config: &Config, table: &Ready<'_>) -> Result<planning::Trust, StoreError> {
-    if let Some(shared) = planning::shared_target(config, table) {
-        return Ok(shared);
-    }
-    let client = session.pools.pool(&table.selected.source.target_database)?.get().await?;
-    let entry = entry_id(config, table.selected);
-    match planning::trust_of_target(&client, table.selected, &entry).await {
-        Err(StoreError::Postgres(error)) if error.sqlstate() == Some("42P01") => Ok(planning::Trust::Full),
-        trust => trust,
-    }
 }
 
 fn name(table: &Ready<'_>) -> String {

@@ -6,6 +6,7 @@ pub mod execution;
 pub mod local;
 pub mod planning;
 pub mod progress;
+pub mod reading;
 pub mod report;
 pub mod reserve;
 pub mod wait;

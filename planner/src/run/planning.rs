@@ -3,21 +3,20 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::Config;
-use thaw_model::{ErrorReport, TableId, TablePlan, TableState};
+use thaw_model::{ErrorReport, TableId, TablePlan};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
-use tokio_postgres::Client;
 
 use crate::filter::{self, SentFilter};
-use crate::introspect::target::{self, TargetRows, WatermarkQuestion};
-pub use crate::plan::assemble::Trust;
-
-use crate::plan::assemble::Facts;
+use crate::introspect::target::{self, TargetRows};
+use crate::plan::assemble::{Facts, OwnRows};
 use crate::plan::{self, PlanError, Planned, SourceSide};
 use crate::preflight::Ready;
+use crate::run::reading::{self, Read, ReadError};
 use crate::run::reserve::{ReservedDatabase, ReservedEntry};
 use crate::select::Selected;
 use crate::session::{PLANNING_CONCURRENCY, Session};
 use crate::snapshot;
+use crate::watermark::{Asked, Reading, WatermarkValue};
 
 /// How planning one table ended.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub async fn plan_tables<F>(
     session: &Session,
     config: &Config,
     database: &ReservedDatabase<'_>,
+    asked: &Asked,
     stored: impl Fn(TableId, bool) -> F,
 ) -> Result<(), PlanningError>
 where
@@ -54,7 +54,7 @@ where
     let stored = &stored;
     let mut outcomes = stream::iter(&database.tables)
         .map(|table| async move {
-            let outcome = plan_and_store(session, config, &database.planner, table).await?;
+            let outcome = plan_and_store(session, config, (&database.planner, table), asked).await?;
             match &outcome {
                 Outcome::Stored { is_empty } => stored(table.id, *is_empty).await,
                 Outcome::Failed(error) => {
@@ -75,12 +75,11 @@ where
 async fn plan_and_store(
     session: &Session,
     config: &Config,
-    planner: &PlannerClaim,
-    table: &ReservedEntry<'_>,
+    (planner, table): (&PlannerClaim, &ReservedEntry<'_>),
+    asked: &Asked,
 ) -> Result<Outcome, PlanningError> {
     let ready = &table.ready;
-    let trust = trust(session, table).await?;
-    let planned = plan(session, config, ready, &trust).await;
+    let planned = plan(session, config, ready, asked).await;
     let database = &ready.selected.source.target_database;
     let mut client =
         session.pools.pool(database).map_err(StoreError::from)?.get().await.map_err(StoreError::from)?;
@@ -118,11 +117,20 @@ pub async fn plan(
     session: &Session,
     config: &Config,
     ready: &Ready<'_>,
-    trust: &Trust,
+    asked: &Asked,
 ) -> Result<Planned, Failure> {
-    let rows = target_rows(session, ready).await?;
+    let moment = snapshot::before(&ready.server_time).ok_or(Failure::Plan(PlanError::Clock))?;
     let filter = sent_filter(ready).map_err(Failure::Plan)?;
-    let facts = facts(ready, &rows, (trust, &filter));
+    let read = {
+        let client = target_client(session, ready).await.map_err(Failure::Store)?;
+        reading::read(&client, config, (ready, &filter), asked, &moment).await.map_err(
+            |error| match error {
+                ReadError::Store(error) => Failure::Store(error),
+                ReadError::Asked(error) => Failure::Plan(PlanError::Asked(error)),
+            },
+        )?
+    };
+    let facts = facts(ready, &read, &filter, asked.full);
     plan::plan_table(side(session, config, ready), facts).await.map_err(Failure::Plan)
 }
 
@@ -137,26 +145,24 @@ pub async fn plan_execution(
     ready: &Ready<'_>,
     (earlier, rows_there): (&TablePlan, i64),
 ) -> Result<Planned, Failure> {
-    let rows = target_rows(session, ready).await?;
+    let rows = target_rows(session, ready).await.map_err(Failure::Store)?;
     let filter = sent_filter(ready).map_err(Failure::Plan)?;
-    let facts = facts(ready, &rows, (&Trust::Full, &filter));
+    // Bound and start are those of the plan before; nothing is decided by these two.
+    let (reading, own_rows) = (Reading::everything("decided before"), OwnRows::All);
+    let read = Read { rows, reading, own_rows };
+    let facts = facts(ready, &read, &filter, false);
     let side = side(session, config, ready);
     plan::plan_execution(side, facts, (earlier, rows_there)).await.map_err(Failure::Plan)
 }
 
-async fn target_rows(session: &Session, ready: &Ready<'_>) -> Result<TargetRows, Failure> {
+async fn target_client(session: &Session, ready: &Ready<'_>) -> Result<thaw_postgres::Client, StoreError> {
+    Ok(session.pools.pool(&ready.selected.source.target_database)?.get().await?)
+}
+
+async fn target_rows(session: &Session, ready: &Ready<'_>) -> Result<TargetRows, StoreError> {
     let Selected { source, entry } = ready.selected;
-    let store = |error: thaw_postgres::PgError| Failure::Store(error.into());
-    let client = session.pools.pool(&source.target_database).map_err(store)?.get().await.map_err(store)?;
-    let ceiling = snapshot::before(&ready.server_time).ok_or(Failure::Plan(PlanError::Clock))?;
-    let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkQuestion {
-        column: &watermark.target,
-        target_type: &watermark.target_type,
-        ceiling: &ceiling,
-        lookback: entry.watermark_lookback,
-        has_keys: !ready.mapped.keys.is_empty(),
-    });
-    target::rows(&client, &source.target_schema, &entry.target, watermark).await.map_err(store)
+    let client = target_client(session, ready).await?;
+    Ok(target::rows(&client, &source.target_schema, &entry.target, None, None).await?)
 }
 
 fn side<'a>(session: &'a Session, config: &'a Config, ready: &'a Ready<'_>) -> SourceSide<'a> {
@@ -168,18 +174,16 @@ fn side<'a>(session: &'a Session, config: &'a Config, ready: &'a Ready<'_>) -> S
     }
 }
 
-fn facts<'a>(
-    ready: &'a Ready<'_>,
-    rows: &'a TargetRows,
-    (trust, filter): (&'a Trust, &'a SentFilter),
-) -> Facts<'a> {
+fn facts<'a>(ready: &'a Ready<'_>, read: &'a Read, filter: &'a SentFilter, full: bool) -> Facts<'a> {
     Facts {
         source: ready.selected.source,
         entry: ready.selected.entry,
         mapped: &ready.mapped,
         target: &ready.target,
-        rows,
-        trust,
+        rows: &read.rows,
+        reading: &read.reading,
+        full,
+        own_rows: &read.own_rows,
         filter,
         is_date_strategy: false,
     }
@@ -190,70 +194,6 @@ fn sent_filter(ready: &Ready<'_>) -> Result<SentFilter, PlanError> {
     let entry = ready.selected.entry;
     let Some(text) = &entry.source_filter else { return Ok(SentFilter::default()) };
     Ok(filter::freeze(text, &ready.server_time, &entry.timezone)?)
-}
-
-/// Whether MAX(target) is a bound: only when the last run on this target left no gap below it and no other entry
-/// loads into it.
-///
-/// # Errors
-/// What the target database says.
-pub async fn trust(session: &Session, table: &ReservedEntry<'_>) -> Result<Trust, StoreError> {
-    if table.shares_target {
-        return Ok(shared());
-    }
-    let Ready { selected, .. } = &table.ready;
-    let client = session.pools.pool(&selected.source.target_database)?.get().await?;
-    trust_of_target(&client, *selected, &table.entry).await
-}
-
-/// The distrust that a target shared by several entries deserves.
-fn shared() -> Trust {
-    let reason = "another entry loads the same target, so its greatest watermark may not be this entry's";
-    Trust::None { reason: reason.to_owned() }
-}
-
-/// [`shared`] where another enabled entry of the configuration loads the same target, selected or not.
-#[must_use]
-pub fn shared_target(config: &Config, table: &Ready<'_>) -> Option<Trust> {
-    let enabled = config.sources.iter().filter(|source| source.enabled);
-    let entries = enabled.flat_map(|source| {
-        let entries = source.tables.iter().filter(|entry| entry.enabled);
-        entries.map(move |entry| Selected { source, entry })
-    });
-    (entries.filter(|other| table.selected.shares_target_with(other)).count() > 1).then(shared)
-}
-
-/// [`trust`] for a target that no other entry loads.
-///
-/// # Errors
-/// What the target database says.
-pub async fn trust_of_target(
-    client: &Client,
-    selected: Selected<'_>,
-    entry: &str,
-) -> Result<Trust, StoreError> {
-    let (schema, table) = (&selected.source.target_schema, &selected.entry.target);
-    let reason = match thaw_status::last_of_target(client, schema, table).await? {
-        Some(last) if last.entry != entry || last.entry_count > 1 => {
-            "another entry has loaded this target, so its greatest watermark may not be this entry's"
-                .to_owned()
-        }
-        Some(last) if last.state != TableState::Completed => {
-            format!(
-                "the last run on this target ({}) is {}, so rows may be missing below",
-                last.run, last.state
-            )
-        }
-        Some(last) if !last.had_snapshot => {
-            "the last run read without a snapshot, so rows that changed meanwhile may lie below".to_owned()
-        }
-        Some(_) => return Ok(Trust::Full),
-        None if thaw_status::legacy_unfinished(client, schema, table).await? => {
-            "the last run of the old script on this target was not completed".to_owned()
-        }
-        None => return Ok(Trust::Full),
-    };
-    Ok(Trust::None { reason })
 }
 
 /// What is said and stored about it: the error and its causes, free of values.
@@ -302,12 +242,7 @@ pub(crate) fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
 
 /// What is stored of it.
 pub(crate) fn new_plan(ready: &Ready<'_>, planned: Planned) -> NewPlan {
-    let watermark = ready.mapped.watermark.as_ref().map(|watermark| WatermarkWindow {
-        column: watermark.target.as_str().to_owned(),
-        pg_type: watermark.target_type.to_string(),
-        low: planned.plan.source.watermark.as_ref().map(|bound| bound.bound.clone()),
-        high: None,
-    });
+    let watermark = window(ready, &planned);
     let rows = |count: u64| i64::try_from(count).ok().filter(|_| planned.is_counted);
     NewPlan {
         watermark,
@@ -319,4 +254,26 @@ pub(crate) fn new_plan(ready: &Ready<'_>, planned: Planned) -> NewPlan {
             .collect(),
         plan: planned.plan,
     }
+}
+
+/// What is stored for the next bound.
+fn window(ready: &Ready<'_>, planned: &Planned) -> Option<WatermarkWindow> {
+    let watermark = ready.mapped.watermark.as_ref()?;
+    let reading = &planned.reading;
+    let text = |value: &Option<WatermarkValue>| value.as_ref().and_then(WatermarkValue::to_text);
+    let seen = reading::kind(ready).and_then(|kind| {
+        let greatest = planned.counts.greatest_watermark.as_deref()?;
+        WatermarkValue::from_wire(kind, greatest)
+    });
+    // A bounded plan that sees no value has not seen the source shrink: what was seen before is still behind it.
+    let high = seen.or_else(|| reading.low.as_ref().and(reading.carried_high.clone()));
+    Some(WatermarkWindow {
+        column: watermark.target.as_str().to_owned(),
+        source: watermark.source.as_str().to_owned(),
+        pg_type: watermark.target_type.to_string(),
+        low: text(&reading.low),
+        high: text(&high),
+        safe: if reading.leaves_gap { text(&reading.safe) } else { None },
+        leaves_gap: reading.leaves_gap,
+    })
 }

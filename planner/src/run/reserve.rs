@@ -12,7 +12,6 @@ use thaw_worker::connections;
 
 use crate::introspect::source;
 use crate::preflight::Ready;
-use crate::run::planning::shared_target;
 use crate::select::Selected;
 use crate::session::Session;
 use crate::snapshot::SNAPSHOT_LAG;
@@ -42,8 +41,6 @@ pub struct ReservedEntry<'a> {
     pub id: TableId,
     pub entry: String,
     pub ready: Ready<'a>,
-    /// Another entry of the configuration loads the same target.
-    pub shares_target: bool,
 }
 
 /// What reserving gave.
@@ -98,7 +95,6 @@ pub async fn reserve<'a>(
                     .map(|((reserved, new_table), table)| ReservedEntry {
                         id: reserved.id,
                         entry: new_table.entry,
-                        shares_target: shared_target(config, table).is_some(),
                         ready: table.clone(),
                     })
                     .collect();

@@ -111,7 +111,9 @@ insert into migration_status.migration_chunk_status (run_id, source_database, so
 
 async fn unfinished(client: &tokio_postgres::Client, table: &str) -> bool {
     let schema = PgIdent::exact("public");
-    thaw_status::legacy_unfinished(client, &schema, &PgIdent::exact(table)).await.expect("asks")
+    thaw_status::legacy_unfinished(client, &schema, &PgIdent::exact(table), &format!("entry of {table}"))
+        .await
+        .expect("asks")
 }
 
 #[tokio::test]

@@ -98,11 +98,34 @@ async fn a_tail_is_deleted_from_the_bound_on_and_where_it_is_null() {
         .batch_execute("insert into public.rows values (1, 1), (1, 5), (1, 9), (1, null)")
         .await
         .expect("inserts");
-    let tail = ReplaceTail { column: PgIdent::exact("n"), bound: "5".into(), pg_type: "integer".into() };
-    let start = StartPlan { replace_tail: Some(tail), ..StartPlan::default() };
+    let start = StartPlan { replace_tail: Some(tail(Some("5"), None)), ..StartPlan::default() };
     let (planner, table) = planned(&mut store, start).await;
     thaw_status::start_table(&mut store.client, planner.run, table).await.expect("starts");
     assert_eq!(store.one::<Vec<i32>>("select array_agg(n) from public.rows").await, vec![1]);
+}
+
+#[tokio::test]
+async fn a_tail_under_a_filter_leaves_the_rows_of_other_entries() {
+    for (bound, left) in [(Some("5"), vec![1, 6, 7]), (None, vec![6, 7])] {
+        let mut store = Store::create().await;
+        let rows = "insert into public.rows values (1, 1), (1, 5), (1, null), (2, 6), (2, 7), (1, 9)";
+        store.client.batch_execute(rows).await.expect("inserts");
+        let filter = "chunk = 1 or false";
+        let start = StartPlan { replace_tail: Some(tail(bound, Some(filter))), ..StartPlan::default() };
+        let (planner, table) = planned(&mut store, start).await;
+        thaw_status::start_table(&mut store.client, planner.run, table).await.expect("starts");
+        assert_eq!(store.one::<Vec<i32>>("select array_agg(n order by n) from public.rows").await, left);
+    }
+}
+
+fn tail(bound: Option<&str>, filter: Option<&str>) -> ReplaceTail {
+    ReplaceTail {
+        column: PgIdent::exact("n"),
+        bound: bound.map(str::to_owned),
+        pg_type: "integer".into(),
+        by_bytes: false,
+        filter: filter.map(str::to_owned),
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 mod sql;
 
-use thaw_config::Lookback;
 use thaw_model::plan::Arbiter;
 use thaw_model::{PgIdent, TargetType};
 use thaw_postgres::PgError;
@@ -13,8 +12,11 @@ use tokio_postgres::Client;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetRows {
     pub is_empty: bool,
-    /// The greatest watermark minus the lookback, as PostgreSQL prints it.
-    pub watermark: Option<String>,
+    /// Some of the rows are the entry's own; true where that cannot be told.
+    pub has_own: bool,
+    /// The greatest watermark of the entry's rows at or below the snapshot's moment, in the wire's form; `None`: there
+    /// is none, or none was asked for.
+    pub greatest: Option<String>,
 }
 
 /// Describes the target; `None` where there is no such relation.
@@ -36,12 +38,12 @@ pub struct WatermarkQuestion<'a> {
     pub target_type: &'a TargetType,
     /// The snapshot's moment. Values above it (9999-12-31, infinity) say nothing about what was read.
     pub ceiling: &'a str,
-    pub lookback: Lookback,
-    /// Rows that are read again can be recognised.
-    pub has_keys: bool,
+    /// The zone in which a value without one is compared with the ceiling.
+    pub timezone: &'a str,
 }
 
-/// Looks for rows and for the greatest watermark at or below the ceiling, minus the lookback.
+/// Looks for rows, for rows of the entry, and for their greatest watermark at or below the ceiling. `filter` is the
+/// entry's own in PostgreSQL's SQL: which rows of the target are its own.
 ///
 /// # Errors
 /// What the server or the line says.
@@ -49,17 +51,24 @@ pub async fn rows(
     client: &Client,
     schema: &PgIdent,
     table: &PgIdent,
+    filter: Option<&str>,
     watermark: Option<WatermarkQuestion<'_>>,
 ) -> Result<TargetRows, PgError> {
-    let is_empty = catalog::is_empty(client, schema, table).await?;
-    let watermark = match watermark {
-        Some(question) if !is_empty => {
-            let sql = sql::greatest_watermark(schema, table, question);
+    if catalog::is_empty(client, schema, table).await? {
+        return Ok(TargetRows { is_empty: true, has_own: false, greatest: None });
+    }
+    let has_own = match filter {
+        Some(filter) => client.query_one(&sql::has_rows(schema, table, filter), &[]).await?.try_get(0)?,
+        None => true,
+    };
+    let greatest = match watermark {
+        Some(question) if has_own => {
+            let sql = sql::greatest_watermark(schema, table, filter, question);
             client.query_one(&sql, &[]).await?.try_get(0)?
         }
         _ => None,
     };
-    Ok(TargetRows { is_empty, watermark })
+    Ok(TargetRows { is_empty: false, has_own, greatest })
 }
 
 /// The usable unique index on exactly `keys`.

@@ -17,3 +17,4 @@ mod secrets;
 mod shutdown;
 mod snapshot;
 mod snapshot_gone;
+mod watermark;

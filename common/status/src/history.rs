@@ -1,0 +1,79 @@
+//! What earlier runs did to a target: the facts that the next bound is made of.
+
+use thaw_model::{PgIdent, TableId, TableState};
+use tokio_postgres::Client;
+
+use crate::error::StoreError;
+use crate::row;
+
+const STARTED: &str = include_str!("sql/list_started_tables_of_entry.sql");
+const OTHERS: &str = include_str!("sql/read_other_entries_of_target.sql");
+
+/// A table of an entry that was started: its target may have been changed. Values are text with every digit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastTable {
+    pub id: TableId,
+    pub state: TableState,
+    /// It counts as not completed, with `safe` as its bound.
+    pub leaves_gap: bool,
+    /// The watermark's column at the target.
+    pub watermark_column: Option<String>,
+    /// The watermark's column at the source.
+    pub watermark_source: Option<String>,
+    /// The type of the target's column.
+    pub watermark_type: Option<String>,
+    /// Rows from here on were read; `None`: from the beginning.
+    pub low: Option<String>,
+    /// The greatest value at the source at its snapshot.
+    pub high: Option<String>,
+    pub safe: Option<String>,
+}
+
+/// What the other entries of a target did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherTables {
+    /// One of them was started.
+    pub loaded: bool,
+    /// The last of them that emptied the whole target.
+    pub emptied_by: Option<TableId>,
+}
+
+/// The started tables of an entry, oldest first.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn started_tables(client: &Client, entry: &str) -> Result<Vec<PastTable>, StoreError> {
+    let rows = client.query(STARTED, &[&entry]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(PastTable {
+                id: row::table_id(row)?,
+                state: row::state(row, "status")?,
+                leaves_gap: row.try_get("leaves_gap")?,
+                watermark_column: row.try_get("watermark_column")?,
+                watermark_source: row.try_get("watermark_source")?,
+                watermark_type: row.try_get("watermark_type")?,
+                low: row.try_get("watermark_low")?,
+                high: row.try_get("watermark_high")?,
+                safe: row.try_get("watermark_safe")?,
+            })
+        })
+        .collect()
+}
+
+/// What entries other than `entry` did to a target.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn other_tables(
+    client: &Client,
+    schema: &PgIdent,
+    table: &PgIdent,
+    entry: &str,
+) -> Result<OtherTables, StoreError> {
+    let row = client.query_one(OTHERS, &[&schema.as_str(), &table.as_str(), &entry]).await?;
+    Ok(OtherTables {
+        loaded: row.try_get("loaded")?,
+        emptied_by: row.try_get::<_, Option<i64>>("emptied_by")?.map(TableId),
+    })
+}

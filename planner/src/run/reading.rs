@@ -1,0 +1,170 @@
+//! What a table's bound is made of, read from its target database: the rows there, and what earlier runs left behind.
+
+use thaw_config::Config;
+use thaw_postgres::PgError;
+use thaw_status::StoreError;
+use tokio_postgres::Client;
+
+use crate::filter::{self, SentFilter};
+use crate::introspect::target::{self, TargetRows, WatermarkQuestion};
+use crate::plan::assemble::OwnRows;
+use crate::preflight::Ready;
+use crate::run::reserve::entry_id;
+use crate::select::Selected;
+use crate::watermark::asked::AskedError;
+use crate::watermark::lookback::Step;
+use crate::watermark::{self, Asked, Evidence, History, Kind, Reading, TargetGreatest, WatermarkValue};
+
+/// The target as it is now, and what is read because of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub rows: TargetRows,
+    pub reading: Reading,
+    pub own_rows: OwnRows,
+}
+
+/// Why it cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Asked(#[from] AskedError),
+}
+
+impl From<PgError> for ReadError {
+    fn from(error: PgError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Reads it. `moment` is the snapshot's, as text of an instant; `asked` is what the command line wants instead of the
+/// bound.
+///
+/// # Errors
+/// What the target database says, and a `--since` that is no value of the table's watermark.
+pub async fn read(
+    client: &Client,
+    config: &Config,
+    (ready, filter): (&Ready<'_>, &SentFilter),
+    asked: &Asked,
+    moment: &str,
+) -> Result<Read, ReadError> {
+    let Selected { source, entry } = ready.selected;
+    let timezone = entry.timezone.as_str();
+    let bounding = kind(ready).zip(ready.mapped.watermark.as_ref());
+    let translated = translated_filter(ready, filter);
+    let question = bounding.map(|(_, watermark)| WatermarkQuestion {
+        column: &watermark.target,
+        target_type: &watermark.target_type,
+        ceiling: moment,
+        timezone,
+    });
+    let rows =
+        target::rows(client, &source.target_schema, &entry.target, translated.as_deref(), question).await?;
+    let sharers = sharers(config, ready);
+    let own_rows = own_rows(ready, translated, &sharers, asked.full);
+    let Some((kind, watermark)) = bounding.filter(|_| filter.volatile.is_empty()) else {
+        let reading = unbounded(ready, asked)?;
+        return Ok(Read { rows, reading, own_rows });
+    };
+    let history = history(client, &entry_id(config, ready.selected), ready, (watermark, kind)).await?;
+    let is_shared = !sharers.is_empty() || history.others_loaded;
+    let target = greatest(&rows, kind, is_shared && matches!(own_rows, OwnRows::Unknown(UNTRANSLATED)));
+    let reading = watermark::bound::decide(Evidence {
+        target: &target,
+        history: &history,
+        lookback: Step::of(kind, entry.watermark_lookback, !ready.mapped.keys.is_empty()),
+        target_type: &watermark.target_type,
+        asked: &asked.of_table(Some(kind))?,
+    });
+    Ok(Read { rows, reading, own_rows })
+}
+
+/// How the table's watermark compares; `None`: it has none, or none that can be a bound.
+#[must_use]
+pub fn kind(ready: &Ready<'_>) -> Option<Kind> {
+    let watermark = ready.mapped.watermark.as_ref()?;
+    Kind::of(watermark, &ready.selected.entry.timezone)
+}
+
+/// A table without a watermark that could be a bound.
+fn unbounded(ready: &Ready<'_>, asked: &Asked) -> Result<Reading, AskedError> {
+    asked.of_table(kind(ready))?;
+    Ok(Reading::everything(if ready.selected.entry.truncate_onstart {
+        "truncate_onstart is set"
+    } else if kind(ready).is_some() {
+        "source_filter selects other rows each time, so none can be taken for read"
+    } else if ready.mapped.watermark.is_some() {
+        "the watermark's type cannot be a bound"
+    } else {
+        "no watermark is named"
+    }))
+}
+
+const UNTRANSLATED: &str = "source_filter cannot be translated";
+
+/// The entry's filter in PostgreSQL's SQL; `None`: it has none, or it cannot be translated.
+fn translated_filter(ready: &Ready<'_>, filter: &SentFilter) -> Option<String> {
+    let translated = filter::translate(filter.text.as_deref()?, ready.selected.entry, &ready.mapped);
+    translated.ok().map(|filter| filter.to_string())
+}
+
+/// The other enabled entries that load the same target.
+fn sharers<'a>(config: &'a Config, ready: &Ready<'_>) -> Vec<Selected<'a>> {
+    let enabled = config.sources.iter().filter(|source| source.enabled);
+    let entries = enabled.flat_map(|source| {
+        let entries = source.tables.iter().filter(|entry| entry.enabled);
+        entries.map(move |entry| Selected { source, entry })
+    });
+    entries
+        .filter(|other| {
+            ready.selected.shares_target_with(other) && other.entry.path != ready.selected.entry.path
+        })
+        .collect()
+}
+
+/// Which rows of the target may be deleted as the entry's own. Alone on its target and reloaded whole, all of them are.
+fn own_rows(ready: &Ready<'_>, translated: Option<String>, sharers: &[Selected<'_>], full: bool) -> OwnRows {
+    let filter = ready.selected.entry.source_filter.as_deref();
+    match translated {
+        Some(_) if sharers.iter().any(|other| other.entry.source_filter.as_deref() == filter) => {
+            OwnRows::Unknown("another entry with the same source_filter loads the same target")
+        }
+        Some(translated) => OwnRows::Under(translated),
+        None if filter.is_some() && !(full && sharers.is_empty()) => OwnRows::Unknown(UNTRANSLATED),
+        None if sharers.is_empty() => OwnRows::All,
+        None => OwnRows::Unknown("another entry loads the same target, and this one has no source_filter"),
+    }
+}
+
+fn greatest(rows: &TargetRows, kind: Kind, untranslated: bool) -> TargetGreatest {
+    if rows.is_empty || !rows.has_own {
+        TargetGreatest::Empty
+    } else if untranslated {
+        TargetGreatest::Untranslated
+    } else {
+        let value = rows.greatest.as_deref().and_then(|text| WatermarkValue::from_wire(kind, text));
+        value.map_or(TargetGreatest::Missing, TargetGreatest::Value)
+    }
+}
+
+/// Status tables that do not exist yet (a dry run makes none) know of nothing.
+async fn history(
+    client: &Client,
+    entry: &str,
+    ready: &Ready<'_>,
+    bounding: (&crate::columns::Watermark, Kind),
+) -> Result<History, StoreError> {
+    let (schema, table) = (&ready.selected.source.target_schema, &ready.selected.entry.target);
+    let read = async {
+        let past = thaw_status::started_tables(client, entry).await?;
+        let others = thaw_status::other_tables(client, schema, table, entry).await?;
+        let legacy = thaw_status::legacy_unfinished(client, schema, table, entry).await?;
+        Ok(watermark::history::read(&past, others, legacy, bounding))
+    };
+    match read.await {
+        Err(StoreError::Postgres(error)) if error.sqlstate() == Some("42P01") => Ok(History::default()),
+        read => read,
+    }
+}

@@ -1,0 +1,346 @@
+//! What a run reads of a table with a watermark, over several runs: nothing is stepped over, and nothing is read in
+//! vain.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use thaw_e2e::{PATIENCE, Setting, Stage};
+
+/// A run that plans anew.
+const FRESH: &[&str] = &["run", "--local"];
+const SOURCE: &str = "create table TPCH.SF.T (ID number(38,0), WM timestamp_ntz(9), NAME varchar)";
+const TARGET: &str = "create table t (\"ID\" bigint primary key, \"WM\" timestamp, \"NAME\" varchar(20))";
+const KEYLESS: &str = "create table t (\"ID\" bigint, \"WM\" timestamp, \"NAME\" varchar(20))";
+
+/// What the status tables say about the last table that was planned.
+#[derive(Debug, Default)]
+struct Last {
+    state: String,
+    low: Option<String>,
+    high: Option<String>,
+    safe: Option<String>,
+    leaves_gap: bool,
+    fetched: i64,
+    inserted: i64,
+    updated: i64,
+    chunks: i32,
+    decisions: String,
+}
+
+async fn last(stage: &Stage) -> Result<Last> {
+    let sql = "select status, watermark_low, watermark_high, watermark_safe, leaves_gap, coalesce(fetched_rows, 0), \
+               coalesce(inserted_rows, 0), coalesce(updated_rows, 0), coalesce(chunk_count, 0), decisions::text \
+               from migration_status.migration_table_status order by table_id desc limit 1";
+    let row = stage.client.query_one(sql, &[]).await?;
+    Ok(Last {
+        state: row.get(0),
+        low: row.get(1),
+        high: row.get(2),
+        safe: row.get(3),
+        leaves_gap: row.get(4),
+        fetched: row.get(5),
+        inserted: row.get(6),
+        updated: row.get(7),
+        chunks: row.get(8),
+        decisions: row.get(9),
+    })
+}
+
+fn entry(extra: Value) -> Value {
+    let mut entry = json!({
+        "enabled": true, "source": "T", "target": "t", "chunking_columns": ["ID"],
+        "uniqueness_columns": ["ID"], "source_watermark": "WM", "target_watermark": "WM",
+    });
+    if let (Some(entry), Some(extra)) = (entry.as_object_mut(), extra.as_object()) {
+        entry.extend(extra.clone());
+    }
+    entry
+}
+
+async fn set(source: &[&str], target: &str, entries: Vec<Value>) -> Result<Stage> {
+    let setting = Setting {
+        source_sql: source.iter().map(|sql| (*sql).to_owned()).collect(),
+        target_sql: vec![target.to_owned()],
+        entries,
+        ..Setting::default()
+    };
+    Stage::set(setting.batch(1)).await
+}
+
+async fn ends_with(stage: &Stage, arguments: &[&str], code: i32) -> Result<String> {
+    let finished = stage.fleet.planner("planner", arguments)?.run(PATIENCE).await?;
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    ensure!(finished.code == code, "{arguments:?} ended with {}:\n{said}", finished.code);
+    Ok(said)
+}
+
+async fn run(stage: &Stage, flags: &[&str]) -> Result<Last> {
+    ends_with(stage, &[FRESH, flags].concat(), 0).await?;
+    last(stage).await
+}
+
+/// Committed a minute ago, before the next run's snapshot and behind the last one's.
+async fn commit(stage: &Stage, sql: &str) -> Result<()> {
+    stage.emulator.sql_committed(&[sql], 30.0).await.map(drop)
+}
+
+async fn names(stage: &Stage) -> Result<Vec<String>> {
+    let sql = "select coalesce(array_agg(\"NAME\"::text order by \"ID\", \"NAME\"), '{}') from t";
+    Ok(stage.client.query_one(sql, &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn note_11_a_failed_initial_load_leaves_no_bound() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'longer than the target takes'), \
+                (2, '2024-06-01 00:00:00', 'high')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![entry(json!({}))]).await?;
+    ends_with(&stage, FRESH, 2).await?;
+    let failed = last(&stage).await?;
+    ensure!(failed.state == "partial" && failed.low.is_none(), "{failed:?}");
+    ensure!(names(&stage).await? == ["high"], "the younger row alone has arrived");
+    stage.client.batch_execute("alter table t alter \"NAME\" type text").await?;
+    let healed = run(&stage, &[]).await?;
+    ensure!(healed.low.is_none() && healed.fetched == 2, "{healed:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn note_11_a_chunk_that_failed_below_a_younger_one_is_read_until_it_has_arrived() -> Result<()> {
+    let stage = set(
+        &[SOURCE, "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'first')"],
+        TARGET,
+        vec![entry(json!({}))],
+    )
+    .await?;
+    let full = run(&stage, &[]).await?;
+    ensure!(full.high.as_deref() == Some("2024-01-01 00:00:00.000000000"), "{full:?}");
+    commit(
+        &stage,
+        "insert into TPCH.SF.T values (2, '2024-02-01 00:00:00', 'longer than the target takes'), \
+         (3, '2024-06-01 00:00:00', 'young')",
+    )
+    .await?;
+    // Failed twice: the bound stays where it is.
+    for _ in 0..2 {
+        ends_with(&stage, FRESH, 2).await?;
+        let partial = last(&stage).await?;
+        ensure!(partial.low.as_deref() == Some("2023-12-31 23:00:00.000000000"), "{partial:?}");
+    }
+    ensure!(last(&stage).await?.decisions.contains("did not complete"), "the reason is not said");
+    stage.client.batch_execute("alter table t alter \"NAME\" type text").await?;
+    run(&stage, &[]).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    // Released.
+    let next = run(&stage, &[]).await?;
+    ensure!(next.low.as_deref() == Some("2024-05-31 23:00:00.000000000") && next.fetched == 1, "{next:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn note_24_a_late_commit_arrives_with_the_next_run_and_what_was_there_costs_no_write() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-10 00:10:00', 'a'), (2, '2024-01-10 00:50:00', 'b'), \
+                (3, '2024-01-10 01:05:00', 'c')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![entry(json!({}))]).await?;
+    run(&stage, &[]).await?;
+    commit(&stage, "insert into TPCH.SF.T values (4, '2024-01-10 01:00:00', 'late')").await?;
+    let late = run(&stage, &[]).await?;
+    ensure!((late.fetched, late.inserted, late.updated) == (4, 1, 0), "{late:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn note_26_a_watermark_in_the_year_9999_moves_no_bound() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-10 00:00:00', 'a'), (2, '9999-12-31 00:00:00', 'open end')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![entry(json!({}))]).await?;
+    let first = run(&stage, &[]).await?;
+    ensure!(first.high.as_deref() == Some("2024-01-10 00:00:00.000000000"), "{first:?}");
+    ensure!(first.decisions.contains("1 rows have a watermark above the snapshot"), "{}", first.decisions);
+    commit(&stage, "insert into TPCH.SF.T values (3, '2024-01-11 00:00:00', 'b')").await?;
+    run(&stage, &[]).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn nanoseconds_of_the_source_are_kept_and_lose_no_row_in_microseconds() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-10 00:00:00.123456789', 'a')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![entry(json!({ "watermark_lookback": 0 }))]).await?;
+    let first = run(&stage, &[]).await?;
+    ensure!(first.high.as_deref() == Some("2024-01-10 00:00:00.123456789"), "{first:?}");
+    commit(&stage, "insert into TPCH.SF.T values (2, '2024-01-10 00:00:00.123456790', 'b')").await?;
+    let second = run(&stage, &[]).await?;
+    ensure!(second.low.as_deref() == Some("2024-01-10 00:00:00.123456000"), "{second:?}");
+    ensure!(second.high.as_deref() == Some("2024-01-10 00:00:00.123456790"), "{second:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn a_date_is_read_again_from_the_day_before() -> Result<()> {
+    let stage = set(
+        &[
+            "create table TPCH.SF.T (ID number(38,0), WM date, NAME varchar)",
+            "insert into TPCH.SF.T values (1, '2024-01-08', 'a'), (2, '2024-01-09', 'b'), (3, '2024-01-10', 'c')",
+        ],
+        "create table t (\"ID\" bigint primary key, \"WM\" date, \"NAME\" text)",
+        vec![entry(json!({}))],
+    )
+    .await?;
+    run(&stage, &[]).await?;
+    commit(
+        &stage,
+        "insert into TPCH.SF.T values (4, '2024-01-10', 'later that day'), (5, '2024-01-09', 'late')",
+    )
+    .await?;
+    let second = run(&stage, &[]).await?;
+    ensure!(second.low.as_deref() == Some("2024-01-09") && second.fetched == 4, "{second:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn entries_that_share_a_target_have_bounds_of_their_own() -> Result<()> {
+    let half = |condition: &str| entry(json!({ "source_filter": condition }));
+    let rows =
+        "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'low'), (2, '2024-06-01 00:00:00', 'high')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![half("NAME = 'low'"), half("NAME = 'high'")]).await?;
+    run(&stage, &[]).await?;
+    commit(&stage, "insert into TPCH.SF.T values (3, '2024-01-02 00:00:00', 'low')").await?;
+    run(&stage, &[]).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    let lows = "select watermark_low from migration_status.migration_table_status order by table_id";
+    let lows: Vec<Option<String>> =
+        stage.client.query(lows, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let expected = [None, None, Some("2023-12-31 23:00:00.000000000"), Some("2024-05-31 23:00:00.000000000")];
+    ensure!(lows.iter().map(Option::as_deref).eq(expected), "{lows:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn full_reads_below_the_bound_too() -> Result<()> {
+    let rows =
+        "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a'), (2, '2024-06-01 00:00:00', 'b')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![entry(json!({}))]).await?;
+    run(&stage, &[]).await?;
+    stage.client.batch_execute("update t set \"NAME\" = 'tampered' where \"ID\" = 1").await?;
+    run(&stage, &[]).await?;
+    ensure!(names(&stage).await? == ["tampered", "b"], "the bound was not obeyed");
+    let full = run(&stage, &["--full"]).await?;
+    ensure!((full.low, full.updated) == (None, 1));
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn since_above_the_safe_bound_leaves_its_gap_to_the_next_run() -> Result<()> {
+    let stage = set(
+        &[SOURCE, "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a')"],
+        TARGET,
+        vec![entry(json!({}))],
+    )
+    .await?;
+    run(&stage, &[]).await?;
+    commit(
+        &stage,
+        "insert into TPCH.SF.T values (2, '2024-02-01 00:00:00', 'between'), (3, '2024-06-01 00:00:00', 'young')",
+    )
+    .await?;
+    let above = run(&stage, &["--since", "2024-03-01"]).await?;
+    ensure!(above.state == "completed" && above.leaves_gap && above.fetched == 1, "{above:?}");
+    ensure!(above.safe.as_deref() == Some("2023-12-31 23:00:00.000000000"), "{above:?}");
+    ensure!(names(&stage).await? == ["a", "young"]);
+    let ordinary = run(&stage, &[]).await?;
+    ensure!(ordinary.low == above.safe && !ordinary.leaves_gap, "{ordinary:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    let below = run(&stage, &["--since=2024-01-15 00:00:00.5"]).await?;
+    ensure!(!below.leaves_gap && below.safe.is_none() && below.fetched == 2, "{below:?}");
+    ensure!(below.low.as_deref() == Some("2024-01-15 00:00:00.500000000"), "{below:?}");
+    let after = run(&stage, &[]).await?;
+    ensure!(after.low.as_deref() == Some("2024-05-31 23:00:00.000000000"), "{after:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_of_since_that_a_table_cannot_take_stops_before_anything_is_written() -> Result<()> {
+    let unmarked = json!({
+        "enabled": true, "source": "U", "target": "u", "uniqueness_columns": ["ID"], "chunking_columns": ["ID"],
+    });
+    let stage = set(
+        &[SOURCE, "create table TPCH.SF.U (ID number(38,0))"],
+        &format!("{TARGET}; create table u (\"ID\" bigint primary key)"),
+        vec![entry(json!({})), unmarked],
+    )
+    .await?;
+    let said = ends_with(&stage, &["run", "--local", "--since", "yesterday"], 1).await?;
+    ensure!(said.contains("sources[0].tables[0]") && said.contains("2024-01-10"), "{said}");
+    ensure!(said.contains("sources[0].tables[1]") && said.contains("has none"), "{said}");
+    let made = "select to_regnamespace('migration_status') is not null";
+    ensure!(!stage.client.query_one(made, &[]).await?.get::<_, bool>(0), "something was written");
+    ends_with(&stage, &["run", "--local", "--since", "2024-01-01", "--table", "t"], 0).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_tail_without_keys_is_replaced_and_full_replaces_everything() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a'), (2, '2024-06-01 00:00:00', 'b'), \
+                (2, '2024-06-01 00:00:00', 'b'), (3, null, 'none')";
+    let without = entry(json!({ "uniqueness_columns": [], "watermark_lookback": "1h" }));
+    let stage = set(&[SOURCE, rows], KEYLESS, vec![without]).await?;
+    run(&stage, &[]).await?;
+    commit(&stage, "insert into TPCH.SF.T values (4, '2024-05-31 23:30:00', 'late')").await?;
+    let tail = run(&stage, &[]).await?;
+    ensure!(tail.low.as_deref() == Some("2024-05-31 23:00:00.000000000") && tail.fetched == 4, "{tail:?}");
+    ensure!(names(&stage).await? == ["a", "b", "b", "none", "late"]);
+    stage.client.batch_execute("update t set \"NAME\" = 'tampered'").await?;
+    let full = run(&stage, &["--full"]).await?;
+    ensure!(full.low.is_none() && full.fetched == 5, "{full:?}");
+    ensure!(names(&stage).await? == ["a", "b", "b", "none", "late"]);
+    // A gap without a bound: nobody deletes everything unasked.
+    stage
+        .client
+        .batch_execute(
+            "update migration_status.migration_table_status set status = 'partial', error_class = 'test', \
+             watermark_low = null",
+        )
+        .await?;
+    let said = ends_with(&stage, FRESH, 2).await?;
+    ensure!(said.contains("--full"), "{said}");
+    ensure!(names(&stage).await?.len() == 5);
+    run(&stage, &["--full"]).await?;
+    ensure!(names(&stage).await? == ["a", "b", "b", "none", "late"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tail_under_a_filter_leaves_the_rows_of_others() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'mine'), (2, '2024-06-01 00:00:00', 'mine'), \
+                (3, '2024-06-01 00:00:00', 'not mine')";
+    let mine = json!({ "uniqueness_columns": [], "source_filter": "NAME = 'mine'" });
+    let stage = set(&[SOURCE, rows], KEYLESS, vec![entry(mine)]).await?;
+    run(&stage, &[]).await?;
+    stage.client.batch_execute("insert into t values (9, '2024-07-01 00:00:00', 'by hand')").await?;
+    commit(&stage, "insert into TPCH.SF.T values (4, '2024-06-02 00:00:00', 'mine')").await?;
+    for flags in [&[][..], &["--full"]] {
+        run(&stage, flags).await?;
+        ensure!(names(&stage).await? == ["mine", "mine", "mine", "by hand"], "{:?}", names(&stage).await?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_is_up_to_date_is_scanned_twice_at_most() -> Result<()> {
+    let stage = set(
+        &[
+            SOURCE,
+            "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a'), (2, '2024-06-01 00:00:00', 'b')",
+        ],
+        TARGET,
+        vec![entry(json!({}))],
+    )
+    .await?;
+    run(&stage, &[]).await?;
+    stage.emulator.clear_statements().await?;
+    let again = run(&stage, &[]).await?;
+    ensure!(again.chunks <= 1 && again.fetched == 1 && again.inserted + again.updated == 0, "{again:?}");
+    let scans = stage.emulator.statements("at(timestamp").await?.len();
+    ensure!((1..=2).contains(&scans), "{scans} statements scan the table");
+    // Nothing at all is left below the lookback: the bound does not move away either.
+    commit(&stage, "delete from TPCH.SF.T where ID = 2").await?;
+    let none = run(&stage, &[]).await?;
+    ensure!(none.chunks == 0 && none.high == again.high, "{none:?}");
+    Ok(())
+}
