@@ -94,7 +94,10 @@ mod tests {
         }
         let completed = table(1, TableState::Completed, None, Some("1970-01-09"));
         let high = Some(WatermarkValue::Date(8));
-        assert_eq!(read_all(&[completed.clone()], NOBODY).tables, [Past::Completed { low: None, high }]);
+        assert_eq!(
+            read_all(std::slice::from_ref(&completed), NOBODY).tables,
+            [Past::Completed { low: None, high }]
+        );
         let since = PastTable {
             leaves_gap: true,
             low: Some("1970-01-08".into()),
@@ -113,7 +116,7 @@ mod tests {
             PastTable { watermark_type: Some("timestamp(6)".into()), ..full.clone() },
         ] {
             assert_eq!(
-                read_all(&[other.clone()], NOBODY).tables,
+                read_all(std::slice::from_ref(&other), NOBODY).tables,
                 [Past::Completed { low: None, high: None }]
             );
             let from_somewhere = PastTable { low: Some("1970-01-03".into()), ..other };
