@@ -2,11 +2,9 @@
 //! sessions read and write values alike.
 //!
 //! They travel as the startup packet's `options`. A pooler in transaction mode (PgBouncer) refuses or ignores
-//! that packet's options: there they belong in the role, as [`role_statements`] prints them.
+//! that packet's options: there they belong in the role (`alter role ... set lock_timeout = '30s'`).
 
 use std::fmt::Write as _;
-
-use thaw_model::PgIdent;
 
 /// Setting and value, as `SET` would take them.
 ///
@@ -15,7 +13,7 @@ use thaw_model::PgIdent;
 /// - `idle_in_transaction_session_timeout` ends a frozen client between two statements. Nothing but
 ///   `pg_terminate_backend` ends one that is frozen inside COPY.
 /// - The rest pins what a role or a database might have set otherwise: isolation, zone, the text form of dates.
-pub const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("tcp_keepalives_idle", "30"),
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
@@ -42,18 +40,6 @@ pub(crate) fn options() -> String {
     text
 }
 
-/// The same settings as statements for a role, for operators whose pooler drops the startup options
-/// (PgBouncer: `ignore_startup_parameters = options` and these in the role).
-#[must_use]
-pub fn role_statements(role: &PgIdent) -> Vec<String> {
-    SETTINGS
-        .iter()
-        .map(|(name, value)| {
-            format!("alter role {} set {name} = {}", role.quoted(), thaw_model::ident::pg_literal(value))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,12 +47,5 @@ mod tests {
     #[test]
     fn options_escape_the_spaces_of_values() {
         assert!(options().contains("-c default_transaction_isolation=read\\ committed -c TimeZone=UTC"));
-    }
-
-    #[test]
-    fn a_role_gets_one_statement_a_setting() {
-        let statements = role_statements(&PgIdent::exact("thaw \"x\""));
-        assert_eq!(statements.len(), SETTINGS.len());
-        assert_eq!(statements[5], "alter role \"thaw \"\"x\"\"\" set lock_timeout = '30s'");
     }
 }

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use thaw_model::{
-    Accounting, ChunkId, ChunkRange, ChunkState, Disposition, ErrorReport, Fence, PhaseTimes, RunId, WorkerId,
-};
+use thaw_model::{ChunkId, ChunkRange, ChunkState, ErrorReport, Fence, RunId, WorkerId};
 use tokio_postgres::{Client, Row};
 
-use crate::error::{CommitError, StoreError};
-use crate::load_tx::LoadTx;
+use crate::error::StoreError;
 use crate::recorded::{Outcome, Recorded};
 use crate::row;
 use crate::settings::FleetSettings;
@@ -178,23 +175,6 @@ pub enum Settlement {
     Fatal { error: ErrorReport },
 }
 
-impl Settlement {
-    /// The write that a disposition asks for; `None` where nothing may be written (`Abandon`, `Unknown`) or where the
-    /// table, not the chunk, is to be written ([`crate::halt_table`]). `delay` serves retries and snoozes that name
-    /// no time of their own.
-    #[must_use]
-    pub fn of(disposition: Disposition, delay: Duration, error: ErrorReport) -> Option<Self> {
-        match disposition {
-            Disposition::Retry => Some(Self::Retry { delay, error }),
-            Disposition::Snooze { after } => Some(Self::Snooze { delay: after.unwrap_or(delay), error }),
-            Disposition::HaltWorker => Some(Self::Snooze { delay: Duration::ZERO, error }),
-            Disposition::Interrupted => Some(Self::Interrupted),
-            Disposition::Fatal => Some(Self::Fatal { error }),
-            Disposition::Abandon | Disposition::Unknown | Disposition::HaltTable => None,
-        }
-    }
-}
-
 /// What a settlement did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
@@ -246,18 +226,4 @@ pub async fn settle(
         None => Recorded::chunk(chunk.run, chunk.id, Outcome::NotOurs),
     };
     Ok(Settled { recorded, written: false })
-}
-
-/// Completes a chunk whose source has no row: touches nothing but its status.
-///
-/// # Errors
-/// As [`LoadTx`]: what kept it from being committed.
-pub async fn complete_empty(
-    client: &mut Client,
-    chunk: &ClaimedChunk,
-    times: PhaseTimes,
-) -> Result<Recorded, CommitError> {
-    let load = LoadTx::begin(client, chunk).await.map_err(CommitError::RolledBack)?;
-    let completed = load.complete(Accounting::default(), times).await.map_err(CommitError::RolledBack)?;
-    completed.commit().await
 }

@@ -30,9 +30,7 @@ pub mod start;
 pub mod table;
 
 pub use cancel::{Cancelled, cancel_run, supersede_run};
-pub use chunk::{
-    Claim, ClaimedChunk, Settled, Settlement, Truth, claim, complete_empty, heartbeat, read_chunk, settle,
-};
+pub use chunk::{Claim, ClaimedChunk, Settled, Settlement, Truth, claim, heartbeat, read_chunk, settle};
 pub use error::{CommitError, StoreError};
 pub use finalize::{
     FinalizeClaim, claim_finalize, end_finished_runs, end_run, finish_finalize, heartbeat_finalize,

@@ -7,9 +7,7 @@ use thaw_config::{ChunkingColumn, Lookback, Strategy, TableEntry};
 use thaw_model::plan::{BadRowPolicy, OnBadRow};
 use thaw_model::target_type::TextKind;
 use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
-use thaw_postgres::catalog::{
-    ColumnType, Identity, Privileges, RelationKind, ReplicaIdentity, TargetColumn, TargetTable,
-};
+use thaw_postgres::catalog::{ColumnType, Identity, Privileges, RelationKind, TargetColumn, TargetTable};
 
 use super::{Mapped, map};
 use crate::introspect::source::SourceColumn;
@@ -88,8 +86,6 @@ fn target(columns: Vec<TargetColumn>) -> TargetTable {
             owner: all,
             create_temp: all,
         },
-        owned_sequences: Vec::new(),
-        replica_identity: ReplicaIdentity::Default,
         estimated_rows: None,
     }
 }

@@ -90,16 +90,6 @@ trg as (
   select jsonb_agg(t.tgname order by t.tgname) as list
   from rel
   join pg_catalog.pg_trigger t on t.tgrelid = rel.oid and not t.tgisinternal and t.tgenabled <> 'D'
-),
-seqs as (
-  select jsonb_agg(jsonb_build_object('column', a.attname, 'schema', n.nspname, 'name', s.relname)
-                   order by a.attnum) as list
-  from rel
-  join pg_catalog.pg_depend d on d.refobjid = rel.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
-    and d.classid = 'pg_catalog.pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjsubid > 0
-  join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S'
-  join pg_catalog.pg_namespace n on n.oid = s.relnamespace
-  join pg_catalog.pg_attribute a on a.attrelid = rel.oid and a.attnum = d.refobjsubid
 )
 select jsonb_build_object(
   'relkind', rel.relkind,
@@ -118,8 +108,6 @@ select jsonb_build_object(
     'truncate', pg_catalog.has_table_privilege(rel.oid, 'TRUNCATE'),
     'owner', pg_catalog.pg_has_role(rel.relowner, 'USAGE'),
     'create_temp', pg_catalog.has_database_privilege(current_database(), 'TEMPORARY')),
-  'owned_sequences', coalesce((select list from seqs), '[]'),
-  'replica_identity', rel.relreplident,
   'estimated_rows', case when rel.reltuples >= 0 then rel.reltuples::bigint end
 )::text
 from rel

@@ -30,8 +30,6 @@ pub struct TargetTable {
     /// Row security filters what this role reads and writes here.
     pub row_security_active: bool,
     pub privileges: Privileges,
-    pub owned_sequences: Vec<OwnedSequence>,
-    pub replica_identity: ReplicaIdentity,
     /// `pg_class.reltuples`; `None` where the table was never analyzed.
     pub estimated_rows: Option<i64>,
 }
@@ -173,27 +171,6 @@ pub struct Privileges {
     pub create_temp: bool,
 }
 
-/// A sequence that belongs to a column (serial, identity).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct OwnedSequence {
-    pub column: PgIdent,
-    pub schema: PgIdent,
-    pub name: PgIdent,
-}
-
-/// `pg_class.relreplident`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-pub enum ReplicaIdentity {
-    #[serde(rename = "d")]
-    Default,
-    #[serde(rename = "n")]
-    Nothing,
-    #[serde(rename = "f")]
-    Full,
-    #[serde(rename = "i")]
-    Index,
-}
-
 /// Describes a table as this role sees it; `None` where there is no such relation.
 ///
 /// # Errors
@@ -264,8 +241,6 @@ struct Document {
     has_rules: bool,
     row_security_active: bool,
     privileges: Privileges,
-    owned_sequences: Vec<OwnedSequence>,
-    replica_identity: ReplicaIdentity,
     estimated_rows: Option<i64>,
 }
 
@@ -299,8 +274,6 @@ impl From<Document> for TargetTable {
             has_rules: document.has_rules,
             row_security_active: document.row_security_active,
             privileges: document.privileges,
-            owned_sequences: document.owned_sequences,
-            replica_identity: document.replica_identity,
             estimated_rows: document.estimated_rows,
         }
     }

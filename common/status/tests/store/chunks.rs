@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use thaw_model::{Disposition, Fence, WorkerId};
+use thaw_model::{Fence, WorkerId};
 use thaw_status::{Claim, LoadTx, Outcome, Settlement, Truth};
 
 use crate::fixture::{self, Store, claimed, insert_rows, load, long, report, ten_rows};
@@ -115,11 +115,7 @@ async fn retries_use_the_budget_up_and_nothing_else_does() {
     let loading = store.loading(1, long()).await;
     let worker = WorkerId::generate("worker");
     let zero = Duration::ZERO;
-    let free = [
-        Settlement::Interrupted,
-        Settlement::Snooze { delay: zero, error: report("sqlstate_53300") },
-        Settlement::of(Disposition::HaltWorker, zero, report("credentials")).expect("is written"),
-    ];
+    let free = [Settlement::Interrupted, Settlement::Snooze { delay: zero, error: report("sqlstate_53300") }];
     for settlement in free {
         let chunk = claimed(&store.client, loading.run, loading.chunk(0), &worker).await;
         let settled = thaw_status::settle(&store.client, &chunk, &settlement).await.expect("settles");

@@ -185,15 +185,3 @@ async fn bad_rows_are_set_aside_with_their_chunk_or_not_at_all() {
     assert_eq!(completed.commit().await.expect("commits").outcome(), Outcome::Completed);
     assert_eq!(store.one::<i64>(count).await, 2);
 }
-
-#[tokio::test]
-async fn an_empty_chunk_touches_nothing_but_its_status() {
-    let mut store = Store::create().await;
-    let loading = store.loading(1, long()).await;
-    let worker = WorkerId::generate("worker");
-    let mut client = store.connect().await;
-    let chunk = claimed(&client, loading.run, loading.chunk(0), &worker).await;
-    let recorded =
-        thaw_status::complete_empty(&mut client, &chunk, PhaseTimes::default()).await.expect("completes");
-    assert_eq!(recorded.outcome(), Outcome::Completed);
-}
