@@ -149,6 +149,8 @@ create table if not exists migration_status.migration_table_status (
   deduplicated_rows     bigint,
   quarantined_rows      bigint,
   bytes                 bigint,
+  nulled_values         bigint,
+  ambiguous_rows        bigint,
   error_class           text,
   error_text            text,
   constraint table_once unique (run_id, entry),
@@ -209,6 +211,7 @@ create table if not exists migration_status.migration_chunk_status (
   strategy          text        not null,
   range             jsonb       not null,
   expected_rows     bigint,
+  counted_exactly   boolean     not null default false,
   fence             int         not null default 0 constraint chunk_fence check (fence >= 0),
   failures          smallint    not null default 0 constraint chunk_failures check (failures >= 0),
   due_at            timestamptz not null default '-infinity',
@@ -226,6 +229,8 @@ create table if not exists migration_status.migration_chunk_status (
   deduplicated_rows bigint,
   quarantined_rows  bigint,
   bytes             bigint,
+  nulled_values     bigint      not null default 0 constraint chunk_nulled check (nulled_values >= 0),
+  ambiguous_rows    bigint      not null default 0 constraint chunk_ambiguous check (ambiguous_rows >= 0),
   fetch_ms          int,
   decode_ms         int,
   load_ms           int,
@@ -241,6 +246,9 @@ create table if not exists migration_status.migration_chunk_status (
     and num_nulls(fetched_rows, inserted_rows, updated_rows, kept_rows, deduplicated_rows, quarantined_rows, bytes) = 0
     and least(fetched_rows, inserted_rows, updated_rows, kept_rows, deduplicated_rows, quarantined_rows, bytes) >= 0
     and fetched_rows = inserted_rows + updated_rows + kept_rows + deduplicated_rows + quarantined_rows)),
+  -- Under a snapshot the plan's count is the number of rows; another number is another set of rows.
+  constraint chunk_expected check (
+    status <> 'completed' or not counted_exactly or expected_rows is null or fetched_rows = expected_rows),
   constraint chunk_reason check (status <> 'failed' or error_class is not null)
 ) with (
   -- Every claim, heartbeat and completion is an update of a small row: keep room for it on the page, and vacuum early.
@@ -251,6 +259,7 @@ comment on table  migration_status.migration_chunk_status is 'One row for each c
 comment on column migration_status.migration_chunk_status.chunk_no is 'From 0; a later execution of the table goes on counting';
 comment on column migration_status.migration_chunk_status.range is 'Which rows: the user''s data, never logged';
 comment on column migration_status.migration_chunk_status.expected_rows is 'Rows the source counted at planning; null: not counted';
+comment on column migration_status.migration_chunk_status.counted_exactly is 'Counted at the snapshot that the rows are read at: fetched must be expected';
 comment on column migration_status.migration_chunk_status.fence is 'One more at every claim and every revocation, never lowered: who writes under an older number writes nothing';
 comment on column migration_status.migration_chunk_status.failures is 'The budget: attempts that count, against max_attempts of the table';
 comment on column migration_status.migration_chunk_status.due_at is 'Not to be claimed before';
@@ -261,6 +270,8 @@ comment on column migration_status.migration_chunk_status.fetched_rows is 'Rows 
 comment on column migration_status.migration_chunk_status.kept_rows is 'There already: identical, newer at the target, or refused by insert_only';
 comment on column migration_status.migration_chunk_status.deduplicated_rows is 'Lost to another row of the chunk with the same key';
 comment on column migration_status.migration_chunk_status.bytes is 'Of COPY data';
+comment on column migration_status.migration_chunk_status.nulled_values is 'Bad values that became null (on_bad_row = null)';
+comment on column migration_status.migration_chunk_status.ambiguous_rows is 'Of the deduplicated: the key and watermark of another row, with other values; a defect of the source';
 comment on column migration_status.migration_chunk_status.error_text is 'SQLSTATE, constraint, column and row position; never a value';
 -- Both hot questions touch open rows only: which chunks of this table are open, and who must be looked at again.
 create index if not exists migration_chunk_open on migration_status.migration_chunk_status (table_id, chunk_no)
@@ -279,6 +290,8 @@ create table if not exists migration_status.quarantined_rows (
   ordinal     bigint      not null constraint quarantined_ordinal check (ordinal >= 1),
   column_name text        not null,
   reason      text        not null,
+  statement   text,
+  key_data    jsonb,
   row_data    jsonb,
   set_aside_at timestamptz not null default clock_timestamp(),
   primary key (table_id, chunk_no, ordinal),
@@ -287,7 +300,9 @@ create table if not exists migration_status.quarantined_rows (
 comment on table  migration_status.quarantined_rows is 'Rows the target could not hold, set aside in the transaction of their chunk (on_bad_row = quarantine)';
 comment on column migration_status.quarantined_rows.ordinal is 'Position of the row in its chunk, from 1';
 comment on column migration_status.quarantined_rows.reason is 'Why, without the value';
-comment on column migration_status.quarantined_rows.row_data is 'The row as the source sent it, where it is kept: the user''s data, erased by prune';
+comment on column migration_status.quarantined_rows.statement is 'The query id of the source''s statement that gave the row';
+comment on column migration_status.quarantined_rows.key_data is 'Its keys by the source''s names, where the configuration says quarantine_values: the user''s data, erased by prune';
+comment on column migration_status.quarantined_rows.row_data is 'The row as the source sent it, under the same condition and up to 1 MB';
 
 create table if not exists migration_status.legacy_unfinished (
   target_schema text        not null,
@@ -352,6 +367,8 @@ select t.run_id, t.table_id, t.position, t.source_name, t.source_database, t.sou
        coalesce(c.deduplicated_rows, 0) as deduplicated_rows,
        coalesce(c.quarantined_rows, 0)  as quarantined_rows,
        coalesce(c.bytes, 0)             as bytes,
+       coalesce(c.nulled_values, 0)     as nulled_values,
+       coalesce(c.ambiguous_rows, 0)    as ambiguous_rows,
        t.planned_at, t.started_at, t.finished_at, c.last_activity_at, t.error_class, t.error_text
 from migration_status.migration_table_status t
 left join lateral (
@@ -368,6 +385,8 @@ left join lateral (
          (sum(deduplicated_rows) filter (where status = 'completed'))::bigint as deduplicated_rows,
          (sum(quarantined_rows) filter (where status = 'completed'))::bigint  as quarantined_rows,
          (sum(bytes) filter (where status = 'completed'))::bigint             as bytes,
+         (sum(nulled_values) filter (where status = 'completed'))::bigint     as nulled_values,
+         (sum(ambiguous_rows) filter (where status = 'completed'))::bigint    as ambiguous_rows,
          max(greatest(claimed_at, heartbeat_at, finished_at))                 as last_activity_at
   from migration_status.migration_chunk_status
   where table_id = t.table_id and execution = t.execution

@@ -98,6 +98,7 @@ fn stage_of_load(error: &LoadError) -> Stage {
         ) => Stage::Decode,
         LoadError::Commit(_) => Stage::Commit,
         LoadError::Postgres(_)
+        | LoadError::TooManyBadRows { .. }
         | LoadError::Store(_)
         | LoadError::DuplicateKey { .. }
         | LoadError::WrongStagedCount { .. }

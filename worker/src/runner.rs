@@ -183,6 +183,9 @@ impl<P: Publisher> Runner<P> {
         self.halt.succeeded();
         let rows = loaded.accounting.inserted + loaded.accounting.updated;
         self.metrics.rows_loaded(u64::try_from(rows).unwrap_or(0));
+        for (outcome, rows) in loaded.accounting.outcomes() {
+            self.metrics.rows_accounted(outcome, u64::try_from(rows).unwrap_or(0));
+        }
         self.metrics.bytes_copied(Stage::Load, u64::try_from(loaded.accounting.bytes).unwrap_or(0));
         self.metrics.chunk_settled(loaded.recorded.outcome().as_str());
         for (stage, millis) in [
@@ -199,6 +202,8 @@ impl<P: Publisher> Runner<P> {
             inserted = loaded.accounting.inserted,
             updated = loaded.accounting.updated,
             kept = loaded.accounting.kept,
+            deduplicated = loaded.accounting.deduplicated,
+            quarantined = loaded.accounting.quarantined,
             fetch_ms = loaded.times.fetch_ms,
             load_ms = loaded.times.load_ms,
             "chunk completed"

@@ -76,6 +76,7 @@ fn values(config: &Config, source: &Source, table: &TableEntry) -> Vec<(&'static
         ("on_bad_row", format!("{:?}", table.bad_rows.on_bad_row)),
         ("nul_in_text", format!("{:?}", table.bad_rows.nul_in_text)),
         ("max_bad_rows", table.bad_rows.max_bad_rows.to_string()),
+        ("quarantine_values", table.bad_rows.keep_values.to_string()),
         ("lossy", format!("{:?}", table.lossy)),
         ("allow_empty_source", table.allow_empty_source.to_string()),
         ("append", table.append.to_string()),

@@ -366,7 +366,7 @@ pub(crate) static TABLE: Section = Section {
 };
 
 /// Keys of a table that may stand at the top level for all tables.
-static SHARED: [Key; 13] = [
+static SHARED: [Key; 14] = [
     key("batch_size", ROWS, Optional("50000"), "rows a chunk"),
     key("batch_size_copy_mode", ROWS, Optional("batch_size"), "rows a chunk in copy mode"),
     key("insert_only_mode", Kind::Flag, Optional("false"), "never change a row that is there"),
@@ -400,6 +400,12 @@ static SHARED: [Key; 13] = [
         Kind::Integer { min: 0, max: 1_000_000 },
         Optional("1000"),
         "quarantined rows after which the table fails",
+    ),
+    key(
+        "quarantine_values",
+        Kind::Flag,
+        Optional("false"),
+        "keep the keys and values of quarantined rows in the status tables",
     ),
     key("lossy", Kind::Names, Optional("none"), "columns whose numbers may lose digits"),
     key(

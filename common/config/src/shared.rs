@@ -60,6 +60,7 @@ impl Shared {
                 on_bad_row: scope.word("on_bad_row", ON_BAD_ROW).unwrap_or(outer_rows.on_bad_row),
                 nul_in_text: scope.word("nul_in_text", NUL_IN_TEXT).unwrap_or(outer_rows.nul_in_text),
                 max_bad_rows: scope.integer("max_bad_rows").unwrap_or(outer_rows.max_bad_rows),
+                keep_values: scope.flag("quarantine_values").unwrap_or(outer_rows.keep_values),
             },
             lossy: if lossy.is_empty() { outer.lossy.clone() } else { lossy },
             allow_empty_source: scope.flag("allow_empty_source").unwrap_or(outer.allow_empty_source),

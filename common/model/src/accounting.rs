@@ -17,9 +17,28 @@ pub struct Accounting {
     pub quarantined: i64,
     /// Bytes of COPY data sent to PostgreSQL.
     pub bytes: i64,
+    /// Values, not rows, that became NULL by `on_bad_row = null`; their rows are in the counts above.
+    #[serde(default)]
+    pub nulled: i64,
+    /// Of the deduplicated rows, those with the same key and watermark as another row of the chunk but other values: a
+    /// defect of the source, which leaves open which of them is right. The one that was read last was taken.
+    #[serde(default)]
+    pub ambiguous: i64,
 }
 
 impl Accounting {
+    /// Each row's end, by the word of reports and metrics; their sum is `fetched`.
+    #[must_use]
+    pub const fn outcomes(&self) -> [(&'static str, i64); 5] {
+        [
+            ("inserted", self.inserted),
+            ("updated", self.updated),
+            ("kept", self.kept),
+            ("deduplicated", self.deduplicated),
+            ("quarantined", self.quarantined),
+        ]
+    }
+
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.fetched == self.inserted + self.updated + self.kept + self.deduplicated + self.quarantined

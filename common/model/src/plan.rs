@@ -147,6 +147,9 @@ pub struct BadRowPolicy {
     pub nul_in_text: NulInText,
     /// More quarantined rows than this fail the table.
     pub max_bad_rows: u32,
+    /// Quarantined rows are kept with their keys and values, which are the user's data.
+    #[serde(default)]
+    pub keep_values: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -175,7 +178,12 @@ pub enum NulInText {
 
 impl Default for BadRowPolicy {
     fn default() -> Self {
-        Self { on_bad_row: OnBadRow::Fail, nul_in_text: NulInText::Fail, max_bad_rows: 1000 }
+        Self {
+            on_bad_row: OnBadRow::Fail,
+            nul_in_text: NulInText::Fail,
+            max_bad_rows: 1000,
+            keep_values: false,
+        }
     }
 }
 

@@ -93,6 +93,8 @@ pub async fn claim_finalize(
 pub struct Loaded {
     /// Rows its completed chunks fetched.
     pub fetched: i64,
+    /// Rows its completed chunks set aside.
+    pub quarantined: i64,
     pub completed_chunks: i64,
     /// Open, failed or cancelled.
     pub not_completed_chunks: i64,
@@ -106,6 +108,7 @@ pub async fn loaded_rows(client: &Client, table: TableId) -> Result<Loaded, Stor
     let row = client.query_one(LOADED_ROWS, &[&table.0]).await?;
     Ok(Loaded {
         fetched: row.try_get("fetched_rows")?,
+        quarantined: row.try_get("quarantined_rows")?,
         completed_chunks: row.try_get("completed")?,
         not_completed_chunks: row.try_get("not_completed")?,
     })
@@ -157,6 +160,8 @@ pub async fn finish_finalize(
         deduplicated: row.try_get("deduplicated_rows")?,
         quarantined: row.try_get("quarantined_rows")?,
         bytes: row.try_get("bytes")?,
+        nulled: row.try_get("nulled_values")?,
+        ambiguous: row.try_get("ambiguous_rows")?,
     };
     transaction.commit().await?;
     let recorded = Recorded::table(claim.run, claim.table, Outcome::Table(state));

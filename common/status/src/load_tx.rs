@@ -19,6 +19,7 @@ const LOCK: &str = include_str!("sql/try_lock_chunk_key.sql");
 const CHECK: &str = include_str!("sql/check_fence_mine.sql");
 const COMPLETE: &str = include_str!("sql/complete_chunk_if_fence_mine.sql");
 const QUARANTINE: &str = include_str!("sql/insert_quarantined_rows.sql");
+const QUARANTINED: &str = include_str!("sql/count_quarantined_rows_of_table.sql");
 const READ: &str = include_str!("sql/read_chunk.sql");
 
 /// An open load transaction of a chunk whose fence was ours when it began. Dropping it rolls back.
@@ -28,7 +29,7 @@ pub struct LoadTx<'c> {
 }
 
 /// A row the target cannot hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct QuarantinedRow {
     /// Position in the chunk, from 1.
     pub ordinal: i64,
@@ -36,8 +37,16 @@ pub struct QuarantinedRow {
     pub column: String,
     /// Why, without the value.
     pub reason: String,
+    /// Its keys, where they are kept: the user's data.
+    pub keys: Option<Value>,
     /// The row, where it is kept: the user's data.
     pub row: Option<Value>,
+}
+
+impl std::fmt::Debug for QuarantinedRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuarantinedRow").field("ordinal", &self.ordinal).finish_non_exhaustive()
+    }
 }
 
 impl<'c> LoadTx<'c> {
@@ -84,23 +93,44 @@ impl<'c> LoadTx<'c> {
         Ok(self.transaction.query_opt(CHECK, &[&table, &number, &fence, &worker]).await?.is_some())
     }
 
-    /// Sets bad rows aside; they commit with the chunk.
+    /// Sets bad rows of the source's `statement` aside; they commit with the chunk.
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn quarantine(&self, rows: &[QuarantinedRow]) -> Result<(), StoreError> {
+    pub async fn quarantine(
+        &self,
+        rows: &[QuarantinedRow],
+        statement: Option<&str>,
+    ) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
         let ordinals: Vec<i64> = rows.iter().map(|row| row.ordinal).collect();
         let columns: Vec<&str> = rows.iter().map(|row| row.column.as_str()).collect();
         let reasons: Vec<&str> = rows.iter().map(|row| row.reason.as_str()).collect();
+        let keys: Vec<Option<Json<&Value>>> = rows.iter().map(|row| row.keys.as_ref().map(Json)).collect();
         let values: Vec<Option<Json<&Value>>> = rows.iter().map(|row| row.row.as_ref().map(Json)).collect();
         let id = self.chunk.id;
         self.transaction
-            .execute(QUARANTINE, &[&id.table.0, &id.number, &ordinals, &columns, &reasons, &values])
+            .execute(
+                QUARANTINE,
+                &[&id.table.0, &id.number, &ordinals, &columns, &reasons, &statement, &keys, &values],
+            )
             .await?;
         Ok(())
+    }
+
+    /// Rows that the other chunks of the execution have set aside, as far as they are committed.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn quarantined_elsewhere(&self) -> Result<i64, StoreError> {
+        let id = self.chunk.id;
+        Ok(self
+            .transaction
+            .query_one(QUARANTINED, &[&id.table.0, &id.number])
+            .await?
+            .try_get("quarantined")?)
     }
 
     /// The last statement: the chunk becomes `completed`. Nothing can follow but COMMIT.
@@ -133,6 +163,8 @@ impl<'c> LoadTx<'c> {
                     &times.fetch_ms,
                     &times.decode_ms,
                     &times.load_ms,
+                    &accounting.nulled,
+                    &accounting.ambiguous,
                 ],
             )
             .await;

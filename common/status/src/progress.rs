@@ -169,6 +169,8 @@ fn table_progress(row: &Row) -> Result<TableProgress, StoreError> {
             deduplicated: row.try_get("deduplicated_rows")?,
             quarantined: row.try_get("quarantined_rows")?,
             bytes: row.try_get("bytes")?,
+            nulled: row.try_get("nulled_values")?,
+            ambiguous: row.try_get("ambiguous_rows")?,
         },
         elapsed: duration(row, "elapsed_seconds")?,
         error_class: row.try_get("error_class")?,

@@ -139,7 +139,17 @@ pub(crate) async fn copy_chunks(
     let first_number: i32 = stored.try_get("first_chunk_no")?;
     let first_look_at: SystemTime = stored.try_get("first_look_at")?;
     let sink = transaction.copy_in(COPY_CHUNKS).await?;
-    let types = [Type::INT8, Type::INT4, Type::INT4, Type::TEXT, Type::JSONB, Type::INT8, Type::TIMESTAMPTZ];
+    let counted_exactly: bool = stored.try_get("counted_exactly")?;
+    let types = [
+        Type::INT8,
+        Type::INT4,
+        Type::INT4,
+        Type::TEXT,
+        Type::JSONB,
+        Type::INT8,
+        Type::BOOL,
+        Type::TIMESTAMPTZ,
+    ];
     let writer = BinaryCopyInWriter::new(sink, &types);
     let mut writer = std::pin::pin!(writer);
     for (number, chunk) in (first_number..).zip(chunks) {
@@ -147,7 +157,16 @@ pub(crate) async fn copy_chunks(
         let strategy = chunk.range.strategy();
         writer
             .as_mut()
-            .write(&[&table.0, &number, &execution, &strategy, &range, &chunk.expected_rows, &first_look_at])
+            .write(&[
+                &table.0,
+                &number,
+                &execution,
+                &strategy,
+                &range,
+                &chunk.expected_rows,
+                &counted_exactly,
+                &first_look_at,
+            ])
             .await?;
     }
     writer.finish().await?;

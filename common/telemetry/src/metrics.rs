@@ -54,6 +54,7 @@ pub struct Metrics {
     registry: Registry,
     chunks_settled: IntCounterVec,
     rows_loaded: IntCounter,
+    rows: IntCounterVec,
     bytes_copied: IntCounterVec,
     stage_duration: HistogramVec,
     errors: IntCounterVec,
@@ -85,6 +86,12 @@ impl Metrics {
         let r = &registry;
         let metrics = Self {
             chunks_settled: counters(r, "thaw_chunks_settled_total", "chunks settled", "outcome")?,
+            rows: counters(
+                r,
+                "thaw_rows_total",
+                "rows read and committed, by what became of them",
+                "outcome",
+            )?,
             rows_loaded: counter(r, "thaw_rows_loaded_total", "rows inserted or updated and committed")?,
             bytes_copied: counters(
                 r,
@@ -126,6 +133,11 @@ impl Metrics {
     /// Rows that were inserted or updated, after the commit.
     pub fn rows_loaded(&self, rows: u64) {
         self.rows_loaded.inc_by(rows);
+    }
+
+    /// Rows that were read, after the commit; `outcome` is a word of the accounting.
+    pub fn rows_accounted(&self, outcome: &str, rows: u64) {
+        self.rows.with_label_values(&[outcome]).inc_by(rows);
     }
 
     /// Bytes that passed a stage.
@@ -210,6 +222,7 @@ mod tests {
         let metrics = Metrics::new().expect("registers");
         metrics.chunk_settled("completed");
         metrics.rows_loaded(50_000);
+        metrics.rows_accounted("kept", 7);
         metrics.bytes_copied(Stage::Load, 4096);
         metrics.stage_took(Stage::Fetch, Duration::from_millis(1500));
         metrics.finalize_took("analyze", Duration::from_millis(20));
@@ -222,6 +235,7 @@ mod tests {
         for line in [
             "thaw_chunks_settled_total{outcome=\"completed\"} 1",
             "thaw_rows_loaded_total 50000",
+            "thaw_rows_total{outcome=\"kept\"} 7",
             "thaw_bytes_copied_total{stage=\"load\"} 4096",
             "thaw_stage_duration_seconds_count{stage=\"fetch\"} 1",
             "thaw_finalize_duration_seconds_count{step=\"analyze\"} 1",

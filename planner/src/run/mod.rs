@@ -9,4 +9,5 @@ pub mod progress;
 pub mod reading;
 pub mod report;
 pub mod reserve;
+mod summary;
 pub mod wait;

@@ -9,6 +9,7 @@ use thaw_status::{StoreError, TableProgress};
 use crate::exit::Exit;
 use crate::output;
 use crate::run::reserve::ReservedRun;
+use crate::run::summary;
 use crate::run::wait::End;
 use crate::session::Session;
 
@@ -42,8 +43,9 @@ pub async fn finish(
     for (database, table) in &tables {
         describe(database, table);
     }
-    let rows: i64 = tables.iter().map(|(_, table)| table.accounting.fetched).sum();
-    output::result(format!("run {} is {state}: {rows} rows read, {} table(s)", run.id, tables.len()));
+    let counts: Vec<_> = tables.iter().map(|(_, table)| table.accounting).collect();
+    let rows = summary::rows(&counts);
+    output::result(format!("run {} is {state}: {rows}; {} table(s)", run.id, tables.len()));
     let exit = Exit::of(state);
     if let Some(path) = report_json {
         return Ok(write(path, run, state, &tables).map_or_else(|failure| exit.worse(failure), |()| exit));
@@ -70,6 +72,9 @@ fn describe(database: &str, table: &TableProgress) {
         counts.deduplicated,
         counts.quarantined,
     ));
+    for warning in summary::warnings(table) {
+        output::result(format!("    warning: {warning}"));
+    }
     if let Some(class) = &table.error_class {
         output::result(format!("    {class}: {}", table.error_text.as_deref().unwrap_or_default()));
     }
@@ -122,6 +127,7 @@ fn document(database: &str, table: &TableProgress) -> Value {
         "mode": mode(table),
         "expected_rows": table.expected_rows,
         "rows": table.accounting,
+        "warnings": summary::warnings(table),
         "chunks": {
             "planned": table.chunks.planned,
             "completed": table.chunks.completed,

@@ -10,6 +10,7 @@ mod calendar;
 mod column;
 mod decimal;
 mod json;
+mod kept_values;
 pub mod matrix;
 mod number;
 mod pair;
@@ -19,6 +20,7 @@ mod text;
 mod zone;
 
 pub use bad_value::{BadValue, EncodeError};
+pub use kept_values::KeptValues;
 pub use pair::{Loss, Unloadable, pair_is_loadable, pair_needs_zone};
 pub use row::{BadRow, Encoded, EncodedRows, Piece, RowEncoder};
 pub use zone::Zone;

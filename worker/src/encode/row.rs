@@ -1,5 +1,6 @@
 //! Rows: receives the cells of a result, writes finished rows to a bounded channel, and decides about bad ones.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::bad_value::{BadValue, EncodeError};
 use super::column::{Column, Key};
+use super::kept_values::{KeptValues, ValueKeeper};
 
 /// Finished rows leave when they are this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -32,6 +34,8 @@ pub struct BadRow {
     pub ordinal: i64,
     pub column: PgIdent,
     pub reason: BadValue,
+    /// Where the plan says that values are kept.
+    pub values: Option<Arc<KeptValues>>,
 }
 
 /// What was encoded, in the end.
@@ -45,6 +49,8 @@ pub struct Encoded {
     pub bytes: i64,
     /// Rows that were set aside under `on_bad_row = quarantine`.
     pub bad_rows: Vec<BadRow>,
+    /// The source's name of the statement that gave the rows.
+    pub statement: Option<String>,
     /// Scanning, decoding and encoding; without waiting for either side.
     pub busy: Duration,
 }
@@ -83,6 +89,8 @@ pub struct RowEncoder {
     scratch: String,
     row: RowInProgress,
     row_limit: usize,
+    /// Where bad rows keep their values.
+    keeper: Option<ValueKeeper>,
     encoded: Encoded,
     /// Since the first cell after a flush.
     busy_since: Option<Instant>,
@@ -132,11 +140,18 @@ impl RowEncoder {
             scratch: String::new(),
             row,
             row_limit: ROW_BYTES,
+            keeper: (plan.bad_rows.keep_values && plan.bad_rows.on_bad_row == OnBadRow::Quarantine)
+                .then(|| ValueKeeper::new(plan)),
             encoded: Encoded::default(),
             busy_since: None,
             output,
         };
         Ok((encoder, EncodedRows { pieces }))
+    }
+
+    /// Names the statement whose rows come: quarantined rows carry it.
+    pub fn statement(&mut self, handle: &str) {
+        self.encoded.statement = Some(handle.to_owned());
     }
 
     /// Rows received so far.
@@ -207,7 +222,8 @@ impl RowEncoder {
         if u32::try_from(self.encoded.bad_rows.len()).unwrap_or(u32::MAX) >= limit {
             return Err(EncodeError::TooManyBadRows { limit, column, ordinal, reason });
         }
-        self.encoded.bad_rows.push(BadRow { ordinal, column, reason });
+        let values = self.keeper.as_mut().and_then(ValueKeeper::take).map(Arc::new);
+        self.encoded.bad_rows.push(BadRow { ordinal, column, reason, values });
         Ok(())
     }
 }
@@ -224,6 +240,9 @@ impl RowSink for RowEncoder {
             return Err(EncodeError::Shape);
         }
         self.row.cells += 1;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.cell(value);
+        }
         if self.row.fault.is_some() {
             return Ok(());
         }
@@ -248,6 +267,9 @@ impl RowSink for RowEncoder {
             Some((index, reason)) => self.set_aside(index, reason)?,
             None if self.with_ordinal => self.writer.int8(self.encoded.rows),
             None => {}
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.forget();
         }
         self.row = RowInProgress { start: self.writer.len(), ..RowInProgress::default() };
         Ok(())

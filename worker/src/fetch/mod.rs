@@ -28,6 +28,7 @@ pub async fn fetch_chunk(
 ) -> Result<Encoded, EncodeError> {
     let statement = statement(session, plan, chunk)?;
     let result = client.execute(&statement).await?;
+    encoder.statement(result.handle.as_str());
     if result.columns.len() != plan.columns.len() {
         return Err(EncodeError::Shape);
     }

@@ -11,7 +11,7 @@ mod sequences;
 use std::time::Instant;
 
 use thaw_model::plan::Decision;
-use thaw_model::{Classify as _, Disposition, ErrorReport, RunId, TableId, TablePlan, WorkerId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, RunId, TableId, WorkerId};
 use thaw_postgres::{Client, PoolSet};
 use thaw_status::{FinalizeClaim, StoreError};
 use thaw_telemetry::Metrics;
@@ -90,12 +90,10 @@ async fn steps(
         timed(metrics, "sequences", sequences::advance(client, plan, decisions)).await?;
         timed(metrics, "analyze", analyze::analyze(client, plan, decisions)).await?;
     }
-    let has_snapshot = plan.as_ref().is_some_and(has_snapshot);
-    timed(metrics, "account", account::check(client, claim, has_snapshot)).await
-}
-
-fn has_snapshot(plan: &TablePlan) -> bool {
-    plan.source.snapshot.is_some()
+    match &plan {
+        Some(plan) => timed(metrics, "account", account::check(client, claim, plan)).await,
+        None => Ok(None),
+    }
 }
 
 async fn timed<T>(metrics: &Metrics, step: &'static str, work: impl Future<Output = T>) -> T {

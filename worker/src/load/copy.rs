@@ -17,5 +17,8 @@ pub(super) async fn load(
     let (encoded, copied) = rows.copy_in(tx.transaction(), &sql::copy_into_target(plan)).await?;
     // A trigger may refuse rows; they are kept out by the target's own rule, and counted as such.
     let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
-    Ok((encoded, Written { inserted: copied, updated: 0, kept: sent - copied, deduplicated: 0 }))
+    Ok((
+        encoded,
+        Written { inserted: copied, updated: 0, kept: sent - copied, deduplicated: 0, ambiguous: 0 },
+    ))
 }

@@ -29,6 +29,9 @@ pub enum LoadError {
     /// The source sent another number of rows than it counted in the same snapshot.
     #[error("the source sent {fetched} rows where its snapshot has {expected}")]
     WrongRowCount { expected: i64, fetched: i64 },
+    /// The chunks of the table have set aside more rows than `max_bad_rows`.
+    #[error("{found} bad rows in the table, of which max_bad_rows allows {limit}")]
+    TooManyBadRows { limit: u32, found: i64 },
     /// PostgreSQL took another number of rows than were sent.
     #[error("sent {sent} rows to a staging table that received {received}")]
     WrongStagedCount { sent: i64, received: i64 },
@@ -94,7 +97,7 @@ impl Classify for LoadError {
             Self::WrongRowCount { .. } | Self::WrongStagedCount { .. } | Self::SourceStalled { .. } => {
                 Disposition::Retry
             }
-            Self::NoArbiter => Disposition::HaltTable,
+            Self::NoArbiter | Self::TooManyBadRows { .. } => Disposition::HaltTable,
         }
     }
 
@@ -109,6 +112,7 @@ impl Classify for LoadError {
             Self::WrongStagedCount { .. } => "wrong_staged_count",
             Self::SourceStalled { .. } => "source_stalled",
             Self::NoArbiter => "no_arbiter",
+            Self::TooManyBadRows { .. } => "too_many_bad_rows",
         }
         .to_owned()
     }

@@ -14,6 +14,6 @@ pub(super) async fn load(
 ) -> Result<(Encoded, Written), LoadError> {
     let arbiter = plan.load.arbiter.as_ref().ok_or(LoadError::NoArbiter)?;
     let (encoded, staged) = stage::fill(tx, (plan, arbiter), rows).await?;
-    let written = stage::merge(tx, &sql::insert_only(plan, arbiter), staged).await?;
+    let written = stage::merge(tx, (plan, arbiter), &sql::insert_only(plan, arbiter), staged).await?;
     Ok((encoded, written))
 }

@@ -92,8 +92,6 @@ pub struct Loaded {
     pub accounting: Accounting,
     pub times: PhaseTimes,
     pub commit: Duration,
-    /// Values that became NULL under `on_bad_row = null`.
-    pub nulled: u64,
 }
 
 /// What became of the rows that were sent.
@@ -103,6 +101,7 @@ struct Written {
     updated: i64,
     kept: i64,
     deduplicated: i64,
+    ambiguous: i64,
 }
 
 /// Loads the rows that `feed` encodes and commits them with the chunk's completion.
@@ -179,7 +178,7 @@ async fn consume(
         Way::InsertOnly => insert_only::load(&tx, request.plan, &mut stream).await?,
     };
     check_row_count(request, &encoded)?;
-    tx.quarantine(&quarantined(&encoded)).await?;
+    set_aside(&tx, request, &encoded).await?;
     let times = PhaseTimes {
         fetch_ms: millis(first_row.duration_since(began)),
         decode_ms: millis(encoded.busy),
@@ -215,6 +214,8 @@ async fn commit(
         deduplicated: written.deduplicated,
         quarantined: i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX),
         bytes: encoded.bytes,
+        nulled: i64::try_from(encoded.nulled).unwrap_or(i64::MAX),
+        ambiguous: written.ambiguous,
     };
     thaw_faults::reach("before_complete");
     request.completion_sent.store(true, Ordering::SeqCst);
@@ -224,7 +225,7 @@ async fn commit(
     let recorded = completed.commit().await?;
     let commit = committing.elapsed();
     thaw_faults::reach("after_commit");
-    Ok(Loaded { recorded, accounting, times, commit, nulled: encoded.nulled })
+    Ok(Loaded { recorded, accounting, times, commit })
 }
 
 /// Under a snapshot the count of the plan is exact: another number of rows is another set of rows.
@@ -237,6 +238,21 @@ fn check_row_count(request: &LoadRequest<'_>, encoded: &Encoded) -> Result<(), L
     }
 }
 
+/// Bad rows beside their chunk, up to the limit of the table. Chunks that commit at the same time do not see each
+/// other's: the finalizer looks once more.
+async fn set_aside(tx: &LoadTx<'_>, request: &LoadRequest<'_>, encoded: &Encoded) -> Result<(), LoadError> {
+    if encoded.bad_rows.is_empty() {
+        return Ok(());
+    }
+    let limit = request.plan.bad_rows.max_bad_rows;
+    let here = i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
+    let found = tx.quarantined_elsewhere().await?.saturating_add(here);
+    if found > i64::from(limit) {
+        return Err(LoadError::TooManyBadRows { limit, found });
+    }
+    Ok(tx.quarantine(&quarantined(encoded), encoded.statement.as_deref()).await?)
+}
+
 fn quarantined(encoded: &Encoded) -> Vec<QuarantinedRow> {
     encoded
         .bad_rows
@@ -245,7 +261,8 @@ fn quarantined(encoded: &Encoded) -> Vec<QuarantinedRow> {
             ordinal: bad.ordinal,
             column: bad.column.as_str().to_owned(),
             reason: bad.reason.to_string(),
-            row: None,
+            keys: bad.values.as_ref().and_then(|values| values.keys.clone()),
+            row: bad.values.as_ref().map(|values| values.row.clone()),
         })
         .collect()
 }

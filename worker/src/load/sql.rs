@@ -177,6 +177,25 @@ fn newest(plan: &TablePlan, arbiter: &Arbiter) -> String {
     )
 }
 
+/// Counts the staged rows that have the key and the watermark of another one and other values: which of them is right
+/// is not the target's to know. Rows with a NULL key that holds NULLs distinct are nobody's equal.
+pub(super) fn ambiguous(plan: &TablePlan, arbiter: &Arbiter) -> String {
+    let mut group: Vec<String> = arbiter.columns.iter().map(PgIdent::quoted).collect();
+    let condition = if arbiter.nulls_not_distinct {
+        "true".to_owned()
+    } else {
+        group.iter().map(|key| format!("{key} is not null")).collect::<Vec<_>>().join(" and ")
+    };
+    group.extend(watermark(plan).map(PgIdent::quoted));
+    format!(
+        "select coalesce(sum(variants - 1), 0)::bigint as ambiguous from (\
+         select count(distinct row({columns})::text) as variants from {STAGE} where {condition} \
+         group by {group}) same where variants > 1",
+        columns = column_list(&plan.columns),
+        group = group.join(", "),
+    )
+}
+
 /// Whether the statement's snapshot, taken before it wrote anything, held a row of this key.
 fn was_there(plan: &TablePlan, arbiter: &Arbiter) -> String {
     let equal: Vec<String> = arbiter

@@ -31,10 +31,20 @@ pub(super) async fn fill(
 }
 
 /// Runs the merge and reads its one row of counts: `newest` rows had a key of their own among the `staged`.
-pub(super) async fn merge(tx: &LoadTx<'_>, statement: &str, staged: i64) -> Result<Written, LoadError> {
+pub(super) async fn merge(
+    tx: &LoadTx<'_>,
+    (plan, arbiter): (&TablePlan, &Arbiter),
+    statement: &str,
+    staged: i64,
+) -> Result<Written, LoadError> {
     let row = tx.transaction().query_one(statement, &[]).await?;
     let newest: i64 = row.try_get("newest")?;
     let inserted: i64 = row.try_get("inserted")?;
     let updated: i64 = row.try_get("updated")?;
-    Ok(Written { inserted, updated, kept: newest - inserted - updated, deduplicated: staged - newest })
+    let deduplicated = staged - newest;
+    let ambiguous = match deduplicated {
+        0 => 0,
+        _ => tx.transaction().query_one(&sql::ambiguous(plan, arbiter), &[]).await?.try_get("ambiguous")?,
+    };
+    Ok(Written { inserted, updated, kept: newest - inserted - updated, deduplicated, ambiguous })
 }

@@ -18,6 +18,6 @@ pub(super) async fn load(
     let partitioned: bool =
         tx.transaction().query_one(sql::IS_PARTITIONED, &[&schema, &table]).await?.try_get(0)?;
     let (encoded, staged) = stage::fill(tx, (plan, arbiter), rows).await?;
-    let written = stage::merge(tx, &sql::upsert(plan, arbiter, partitioned), staged).await?;
+    let written = stage::merge(tx, (plan, arbiter), &sql::upsert(plan, arbiter, partitioned), staged).await?;
     Ok((encoded, written))
 }

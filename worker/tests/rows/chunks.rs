@@ -42,6 +42,15 @@ impl Store {
 
     /// Plans one chunk, starts its table and claims it.
     pub(crate) async fn claimed(&mut self, plan: &TablePlan, expected_rows: Option<i64>) -> ClaimedChunk {
+        self.claimed_chunks(plan, &[expected_rows]).await.remove(0)
+    }
+
+    /// The same with a chunk for each number of expected rows.
+    pub(crate) async fn claimed_chunks(
+        &mut self,
+        plan: &TablePlan,
+        expected_rows: &[Option<i64>],
+    ) -> Vec<ClaimedChunk> {
         let run = NewRun {
             id: RunId::generate(),
             config_hash: "test".to_owned(),
@@ -68,16 +77,26 @@ impl Store {
         let new_plan = NewPlan {
             plan: plan.clone(),
             watermark: None,
-            expected_rows,
-            chunks: vec![NewChunk { range: ChunkRange::SingleChunk {}, expected_rows }],
+            expected_rows: expected_rows.iter().copied().sum(),
+            chunks: expected_rows
+                .iter()
+                .map(|expected_rows| NewChunk {
+                    range: ChunkRange::SingleChunk {},
+                    expected_rows: *expected_rows,
+                })
+                .collect(),
         };
         store_plan(&mut self.client, &planner, tables[0].id, &new_plan).await.expect("stores");
         start_table(&mut self.client, run.id, tables[0].id).await.expect("starts");
-        let id = ChunkId { table: tables[0].id, number: 0 };
-        match claim(&self.client, run.id, id, &WorkerId::generate("worker")).await.expect("claims") {
-            Claim::Claimed(chunk) => *chunk,
-            Claim::NotClaimable(recorded) => panic!("not claimable: {recorded:?}"),
+        let mut claimed = Vec::new();
+        for number in (0_i32..).take(expected_rows.len()) {
+            let id = ChunkId { table: tables[0].id, number };
+            match claim(&self.client, run.id, id, &WorkerId::generate("worker")).await.expect("claims") {
+                Claim::Claimed(chunk) => claimed.push(*chunk),
+                Claim::NotClaimable(recorded) => panic!("not claimable: {recorded:?}"),
+            }
         }
+        claimed
     }
 
     /// One attempt on this store's own session.

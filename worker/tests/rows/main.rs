@@ -5,6 +5,7 @@ mod chunks;
 mod matrix;
 mod merge;
 mod modes;
+mod quarantine;
 mod support;
 mod values;
 mod zones;

@@ -10,7 +10,7 @@ set status = case when t.error_class is null and $4::text is null and s.not_comp
     finished_at = clock_timestamp(), finalize_lease_until = null, holds_target = false,
     fetched_rows = s.fetched_rows, inserted_rows = s.inserted_rows, updated_rows = s.updated_rows,
     kept_rows = s.kept_rows, deduplicated_rows = s.deduplicated_rows, quarantined_rows = s.quarantined_rows,
-    bytes = s.bytes,
+    bytes = s.bytes, nulled_values = s.nulled_values, ambiguous_rows = s.ambiguous_rows,
     decisions = t.decisions || $6::jsonb,
     error_class = coalesce(t.error_class, $4, s.error_class),
     error_text = coalesce(t.error_text, $5, s.error_text)
@@ -24,6 +24,8 @@ from (
          coalesce(sum(deduplicated_rows) filter (where status = 'completed'), 0)::bigint as deduplicated_rows,
          coalesce(sum(quarantined_rows) filter (where status = 'completed'), 0)::bigint as quarantined_rows,
          coalesce(sum(bytes) filter (where status = 'completed'), 0)::bigint as bytes,
+         coalesce(sum(nulled_values) filter (where status = 'completed'), 0)::bigint as nulled_values,
+         coalesce(sum(ambiguous_rows) filter (where status = 'completed'), 0)::bigint as ambiguous_rows,
          (array_agg(coalesce(error_class, status) order by status desc, chunk_no) filter (where status <> 'completed'))[1] as error_class,
          (array_agg(error_text order by status desc, chunk_no) filter (where status <> 'completed'))[1] as error_text
   from migration_status.migration_chunk_status
@@ -32,4 +34,4 @@ from (
 ) s
 where t.table_id = $1 and t.status = 'finalizing' and t.finalize_fence = $2 and t.finalize_worker = $3
 returning t.status, t.run_id, t.fetched_rows, t.inserted_rows, t.updated_rows, t.kept_rows, t.deduplicated_rows,
-  t.quarantined_rows, t.bytes
+  t.quarantined_rows, t.bytes, t.nulled_values, t.ambiguous_rows

@@ -11,6 +11,7 @@ set status = 'loading',
     truncated_at = case when ($3::jsonb -> 'start' ->> 'truncate')::boolean then clock_timestamp() else truncated_at end,
     planned_at = clock_timestamp()
 where table_id = $1 and run_id = $2 and status = 'planning' and started_at is not null and execution = $9
-returning execution, (select coalesce(max(c.chunk_no) + 1, 0) from migration_status.migration_chunk_status c where c.table_id = $1) as first_chunk_no,
+returning execution, snapshot is not null as counted_exactly,
+  (select coalesce(max(c.chunk_no) + 1, 0) from migration_status.migration_chunk_status c where c.table_id = $1) as first_chunk_no,
   (select clock_timestamp() + make_interval(secs => (r.settings ->> 'first_hint_ms')::float8 / 1000)
    from migration_status.migration_runs r where r.run_id = $2) as first_look_at

@@ -11,6 +11,7 @@ set status = 'planned',
     chunk_count = $10, expected_rows = $11,
     planned_at = clock_timestamp(), error_class = null, error_text = null
 where table_id = $1 and run_id = $2 and status = 'planning' and started_at is null
-returning execution, coalesce((select max(c.chunk_no) + 1 from migration_status.migration_chunk_status c where c.table_id = $1), 0) as first_chunk_no,
+returning execution, snapshot is not null as counted_exactly,
+  coalesce((select max(c.chunk_no) + 1 from migration_status.migration_chunk_status c where c.table_id = $1), 0) as first_chunk_no,
   (select clock_timestamp() + make_interval(secs => (r.settings ->> 'first_hint_ms')::float8 / 1000)
    from migration_status.migration_runs r where r.run_id = $2) as first_look_at

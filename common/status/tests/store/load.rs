@@ -72,7 +72,7 @@ async fn a_client_that_ignores_the_lost_fence_commits_nothing_all_the_same() {
             sql,
             &[
                 &table, &number, &fence, &worker, &1_i64, &1_i64, &0_i64, &0_i64, &0_i64, &0_i64, &1_i64, &0,
-                &0, &0, &0,
+                &0, &0, &0_i64, &0_i64,
             ],
         )
         .await;
@@ -165,23 +165,55 @@ async fn bad_rows_are_set_aside_with_their_chunk_or_not_at_all() {
     let mut client = store.connect().await;
     let chunk = claimed(&client, loading.run, loading.chunk(0), &worker).await;
     let bad = [
-        QuarantinedRow { ordinal: 3, column: "n".into(), reason: "out of range".into(), row: None },
+        QuarantinedRow {
+            ordinal: 3,
+            column: "n".into(),
+            reason: "out of range".into(),
+            keys: None,
+            row: None,
+        },
         QuarantinedRow {
             ordinal: 7,
             column: "n".into(),
             reason: "no number".into(),
+            keys: Some(serde_json::json!({ "N": "x" })),
             row: Some(serde_json::json!(["x"])),
         },
     ];
     let accounting = Accounting { fetched: 12, inserted: 10, quarantined: 2, ..Accounting::default() };
     let count = "select count(*) from migration_status.quarantined_rows";
     let open = LoadTx::begin(&mut client, &chunk).await.expect("begins");
-    open.quarantine(&bad).await.expect("sets aside");
+    open.quarantine(&bad, None).await.expect("sets aside");
     open.rollback().await.expect("rolls back");
     assert_eq!(store.one::<i64>(count).await, 0);
     let open = LoadTx::begin(&mut client, &chunk).await.expect("begins");
-    open.quarantine(&bad).await.expect("sets aside");
+    open.quarantine(&bad, Some("01b-statement")).await.expect("sets aside");
+    assert_eq!(
+        open.quarantined_elsewhere().await.expect("counts"),
+        0,
+        "its own rows are the caller's to count"
+    );
     let completed = open.complete(accounting, PhaseTimes::default()).await.expect("completes");
     assert_eq!(completed.commit().await.expect("commits").outcome(), Outcome::Completed);
     assert_eq!(store.one::<i64>(count).await, 2);
+    let named = "select count(*) from migration_status.quarantined_rows where statement = '01b-statement'";
+    assert_eq!(store.one::<i64>(named).await, 2);
+}
+
+#[tokio::test]
+async fn the_database_holds_an_exact_count_to_the_rows_that_were_fetched() {
+    let mut store = Store::create().await;
+    let loading = store.loading(1, long()).await;
+    let worker = WorkerId::generate("worker");
+    let mut client = store.connect().await;
+    let chunk = claimed(&client, loading.run, loading.chunk(0), &worker).await;
+    client
+        .batch_execute(
+            "update migration_status.migration_chunk_status set counted_exactly = true, expected_rows = 11",
+        )
+        .await
+        .expect("updates");
+    let open = LoadTx::begin(&mut client, &chunk).await.expect("begins");
+    let error = open.complete(ten_rows(), PhaseTimes::default()).await.expect_err("10 are not 11");
+    assert_eq!(error.sqlstate(), Some("23514"), "{error}");
 }

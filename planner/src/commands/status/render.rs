@@ -80,6 +80,8 @@ fn line(table: &TableProgress) -> String {
         (rows.kept, "kept"),
         (rows.deduplicated, "deduplicated"),
         (rows.quarantined, "quarantined"),
+        (rows.nulled, "values nulled"),
+        (rows.ambiguous, "ambiguous"),
     ] {
         if count > 0 {
             push(&mut line, format_args!(", {} {what}", grouped(count)));
