@@ -13,7 +13,7 @@ use thaw_snowflake::SnowflakeError;
 
 use crate::check::{self, fault};
 use crate::columns::{self, Mapped};
-use crate::introspect::source::{self, TimeTravel};
+use crate::introspect::source::{self, ObjectKind, TimeTravel};
 use crate::introspect::target;
 use crate::select::Selected;
 use crate::session::{PLANNING_CONCURRENCY, Session};
@@ -48,7 +48,7 @@ impl Preflight<'_> {
 /// What is asked once per source.
 struct SourceFacts {
     server_time: String,
-    retention: HashMap<SfIdent, TimeTravel>,
+    histories: HashMap<SfIdent, TimeTravel>,
 }
 
 /// Looks. Reads no row of a source, and of a target only whether it has one.
@@ -57,7 +57,7 @@ pub async fn preflight<'a>(session: &Session, config: &Config, selected: &[Selec
     result.findings.extend(check_databases(session, selected).await);
     let mut sources: HashMap<&str, SourceFacts> = HashMap::new();
     for source in distinct_sources(selected) {
-        match source_facts(session, config, source).await {
+        match source_facts(session, config, source, selected).await {
             Ok(facts) => drop(sources.insert(&source.path, facts)),
             Err(error) => {
                 result.findings.push(source_fault(&source.path, config.snowflake.url.as_str(), &error));
@@ -121,12 +121,15 @@ async fn source_facts(
     session: &Session,
     config: &Config,
     source: &Source,
+    selected: &[Selected<'_>],
 ) -> Result<SourceFacts, SnowflakeError> {
-    let (server_time, retention) = tokio::try_join!(
+    let wanted =
+        selected.iter().filter(|other| other.source.path == source.path).map(|other| &other.entry.source);
+    let (server_time, histories) = tokio::try_join!(
         source::server_time(&session.snowflake, config, source),
-        source::retention(&session.snowflake, config, source),
+        source::histories(&session.snowflake, config, source, wanted),
     )?;
-    Ok(SourceFacts { server_time: server_time.unwrap_or_default(), retention })
+    Ok(SourceFacts { server_time: server_time.unwrap_or_default(), histories })
 }
 
 async fn look<'a>(
@@ -167,7 +170,8 @@ async fn look<'a>(
         columns::map(entry, &columns, target).map_err(|faults| findings.extend(faults)).ok()
     });
     findings.extend(check::source(entry, mapped.as_ref(), &facts.server_time));
-    let time_travel = facts.retention.get(&entry.source).cloned().unwrap_or(TimeTravel::Unknown);
+    let unlisted = TimeTravel { kind: ObjectKind::Unlisted, created: None };
+    let time_travel = facts.histories.get(&entry.source).cloned().unwrap_or(unlisted);
     let ready = mapped.zip(target).map(|(mapped, target)| Ready {
         selected,
         mapped,

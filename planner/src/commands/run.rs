@@ -107,6 +107,11 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     let session = Session::new(config)?;
     let broker = broker(options, config, &session).await?;
     let preflight = preflight::preflight(&session, config, &selected).await;
+    if options.dry_run {
+        return Ok(
+            dry_run::print(&session, config, (&selected, &preflight), options.json, &options.asked).await?
+        );
+    }
     if preflight.has_errors() {
         return Ok(refuse(&preflight.findings));
     }
@@ -115,9 +120,6 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
         return Ok(refuse(&unusable));
     }
     output::findings(&preflight.findings);
-    if options.dry_run {
-        return Ok(dry_run::print(&session, config, &preflight.ready, options.json, &options.asked).await?);
-    }
     for database in session.pools.databases() {
         if preflight.ready.iter().any(|ready| ready.selected.source.target_database == database) {
             let mut client = session.pools.pool(&database)?.get().await?;

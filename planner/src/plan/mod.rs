@@ -6,7 +6,7 @@ mod fresh;
 use thaw_config::Config;
 use thaw_model::plan::{Decision, LoadMode};
 use thaw_model::{Classify, Disposition, SfIdent, TablePlan};
-use thaw_snowflake::{Client, SnowflakeError, SqlFault, chunk_query};
+use thaw_snowflake::{Client, chunk_query};
 
 use crate::aggregate::{self, AggregateError, TableCounts};
 use crate::check;
@@ -159,23 +159,25 @@ async fn count_and_cut(
 ) -> Result<Planned, PlanError> {
     let (chosen, decision) = choose_strategy(facts)?;
     plan.decisions.push(decision);
-    let (snapshot, decision) = choose_snapshot(side)?;
-    plan.source.snapshot = snapshot;
-    plan.decisions.push(decision);
+    let chosen_snapshot =
+        snapshot::choose(side.time_travel, side.server_time).await.ok_or(PlanError::Clock)?;
+    plan.source.snapshot = chosen_snapshot.at;
+    plan.decisions.push(chosen_snapshot.decision);
     let limit = check::batch_size(facts.entry, plan.load.mode).max(1);
     let counts = match count(side, facts, &plan, &chosen, limit).await {
-        Err(PlanError::Aggregate(AggregateError::Source(error))) if has_no_history(&error) => {
+        Err(PlanError::Aggregate(AggregateError::Source(error)))
+            if plan.source.snapshot.is_some() && snapshot::is_refusal(&error, side.time_travel) =>
+        {
             plan.source.snapshot = None;
             plan.decisions.retain(|decision| decision.subject != "snapshot");
-            plan.decisions.push(Decision {
-                subject: "snapshot".into(),
-                choice: "none".into(),
-                reason: "the source has no Time Travel data for it; chunks may read different moments".into(),
-            });
+            plan.decisions.push(snapshot::refused(side.time_travel));
             count(side, facts, &plan, &chosen, limit).await?
         }
         counted => counted?,
     };
+    if plan.source.snapshot.is_some() {
+        plan.decisions.extend(snapshot::too_short(side.time_travel, counts.rows));
+    }
     check_keys(facts, &plan, &counts)?;
     let chunks = cut(&chosen, &counts, limit);
     if !facts.filter.volatile.is_empty() && chunks.len() > 1 {
@@ -208,20 +210,6 @@ fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {
         },
         later => Err(PlanError::Strategy { strategy: later.as_str() }),
     }
-}
-
-fn choose_snapshot(side: SourceSide<'_>) -> Result<(Option<String>, Decision), PlanError> {
-    let decision = |choice: &str, reason: &str| Decision {
-        subject: "snapshot".into(),
-        choice: choice.into(),
-        reason: reason.into(),
-    };
-    if let TimeTravel::None { reason } = side.time_travel {
-        return Ok((None, decision("none", reason)));
-    }
-    let at = snapshot::before(side.server_time).ok_or(PlanError::Clock)?;
-    let made = decision(&at, "every statement of the table reads this moment of the source's clock");
-    Ok((Some(at), made))
 }
 
 async fn count(
@@ -263,10 +251,6 @@ fn ceiling_of(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Option<String>, 
     let Some(watermark) = facts.mapped.watermark.as_ref().filter(bounding) else { return Ok(None) };
     let moment = snapshot::before(side.server_time).ok_or(PlanError::Clock)?;
     Ok(ceiling::at_source(watermark.source_type, &moment))
-}
-
-fn has_no_history(error: &SnowflakeError) -> bool {
-    matches!(error, SnowflakeError::Sql { fault: SqlFault::SnapshotGone, .. })
 }
 
 fn check_keys(facts: Facts<'_>, plan: &TablePlan, counts: &TableCounts) -> Result<(), PlanError> {

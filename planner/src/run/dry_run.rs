@@ -1,69 +1,133 @@
 //! What a run would do, without writing anything anywhere.
+//!
+//! It plans as a run does, from the same functions; values of rows are never shown, bounds in words only.
 
-use serde_json::json;
-use thaw_config::Config;
+use serde_json::{Value, json};
+use thaw_config::{Config, Finding, Severity};
+use thaw_model::plan::Decision;
 use thaw_status::StoreError;
 
 use crate::exit::Exit;
+use crate::introspect::source::Reach;
 use crate::load_mode;
 use crate::output;
 use crate::plan::Planned;
-use crate::preflight::Ready;
+use crate::preflight::{Preflight, Ready};
 use crate::run::planning::{self, Failure};
+use crate::select::Selected;
 use crate::session::Session;
 use crate::watermark::Asked;
 
-/// Plans every table and prints the plans: text, or one JSON document.
+/// What became of one table.
+enum Outcome<'a> {
+    Planned(&'a Ready<'a>, Box<Planned>),
+    /// Class and text of each fault.
+    Refused(Vec<(String, String)>),
+}
+
+/// Plans every table that can be planned and prints the plans: text, or one JSON document. A table that cannot is said
+/// and does not keep the others from it.
+///
+/// Ends as [`Exit::Configuration`] where a look at both ends found an error, as [`Exit::Incomplete`] where planning did.
 ///
 /// # Errors
 /// What a target database says.
 pub async fn print(
     session: &Session,
     config: &Config,
-    ready: &[Ready<'_>],
+    (selected, preflight): (&[Selected<'_>], &Preflight<'_>),
     as_json: bool,
     asked: &Asked,
 ) -> Result<Exit, StoreError> {
-    let mut exit = Exit::Completed;
+    let mut exit = if preflight.has_errors() { Exit::Configuration } else { Exit::Completed };
     let mut documents = Vec::new();
-    for table in ready {
-        match planning::plan(session, config, table, asked).await {
-            Ok(planned) if as_json => documents.push(document(table, &planned)),
-            Ok(planned) => describe(table, &planned),
-            Err(Failure::Plan(error)) => {
-                exit = exit.worse(Exit::Incomplete);
-                let report = planning::report(&error);
-                if as_json {
-                    documents.push(json!({
-                        "source": name(table), "target": target(table),
-                        "error": { "class": report.class, "text": report.text },
-                    }));
-                } else {
-                    output::result(format!(
-                        "{} -> {}: cannot be planned: {}",
-                        name(table),
-                        target(table),
-                        report.text
-                    ));
-                }
-            }
-            Err(Failure::Store(error)) => return Err(error),
+    for selected in selected {
+        let findings = Findings::of(*selected, &preflight.findings);
+        let outcome = plan(session, config, *selected, (preflight, &findings), asked).await?;
+        if let Outcome::Refused(_) = &outcome {
+            exit = exit.worse(Exit::Incomplete);
+        }
+        if as_json {
+            documents.push(document(*selected, &outcome, &findings.warnings));
+        } else {
+            describe(*selected, &outcome, &findings.warnings);
         }
     }
+    let general = general(selected, &preflight.findings);
+    output::findings(&general);
     if as_json {
-        output::result(json!({ "tables": documents }).to_string());
+        let errors = general.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        output::result(json!({ "tables": documents, "errors": errors }).to_string());
     }
     Ok(exit)
 }
 
-fn name(table: &Ready<'_>) -> String {
-    let source = table.selected.source;
-    format!("{}.{}.{}", source.source_database, source.source_schema, table.selected.entry.source)
+async fn plan<'a>(
+    session: &Session,
+    config: &Config,
+    selected: Selected<'_>,
+    (preflight, findings): (&'a Preflight<'a>, &Findings),
+    asked: &Asked,
+) -> Result<Outcome<'a>, StoreError> {
+    if !findings.errors.is_empty() {
+        let errors = findings.errors.iter().map(|text| ("plan".to_owned(), text.clone()));
+        return Ok(Outcome::Refused(errors.collect()));
+    }
+    let Some(ready) = preflight.ready.iter().find(|ready| ready.selected.entry.path == selected.entry.path)
+    else {
+        let text = "not looked at, because of an error that concerns more than this table".to_owned();
+        return Ok(Outcome::Refused(vec![("plan".to_owned(), text)]));
+    };
+    match planning::plan(session, config, ready, asked).await {
+        Ok(planned) => {
+            planning::log_initial_full_load(ready, &planned);
+            Ok(Outcome::Planned(ready, Box::new(planned)))
+        }
+        Err(Failure::Plan(error)) => {
+            let report = planning::report(&error);
+            Ok(Outcome::Refused(vec![(report.class, report.text)]))
+        }
+        Err(Failure::Store(error)) => Err(error),
+    }
 }
 
-fn target(table: &Ready<'_>) -> String {
-    let source = table.selected.source;
-    format!("{}.{}.{}", source.target_database, source.target_schema, table.selected.entry.target)
+/// What the look at both ends found about one entry.
+struct Findings {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn of(selected: Selected<'_>, all: &[Finding]) -> Self {
+        let mine = |severity| {
+            let mine =
+                all.iter().filter(move |found| found.severity == severity && is_about(selected, found));
+            mine.map(|found| format!("{}: {}", found.path, found.message)).collect()
+        };
+        Self { errors: mine(Severity::Error), warnings: mine(Severity::Warning) }
+    }
+}
+
+fn is_about(selected: Selected<'_>, finding: &Finding) -> bool {
+    let rest = finding.path.strip_prefix(selected.entry.path.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// What concerns no single table: a connection, a schema.
+fn general(selected: &[Selected<'_>], findings: &[Finding]) -> Vec<Finding> {
+    let is_general = |finding: &&Finding| !selected.iter().any(|selected| is_about(*selected, finding));
+    findings.iter().filter(is_general).cloned().collect()
+}
+
+fn name(selected: Selected<'_>) -> String {
+    let Selected { source, entry } = selected;
+    format!("{}.{}.{}", source.source_database, source.source_schema, entry.source)
+}
+
+fn target(selected: Selected<'_>) -> String {
+    let Selected { source, entry } = selected;
+    format!("{}.{}.{}", source.target_database, source.target_schema, entry.target)
 }
 
 /// Rows of the smallest, the median and the largest chunk.
@@ -73,39 +137,111 @@ fn sizes(planned: &Planned) -> Option<(u64, u64, u64)> {
     Some((*rows.first()?, *rows.get(rows.len() / 2)?, *rows.last()?))
 }
 
-fn describe(table: &Ready<'_>, planned: &Planned) {
-    output::result(format!("{} -> {}", name(table), target(table)));
+/// Statements that scan the source: to plan, and to read.
+fn statements(ready: &Ready<'_>, planned: &Planned) -> (usize, usize) {
+    let was_refused = planned.plan.source.snapshot.is_none() && ready.time_travel.kind.reach() != Reach::None;
+    (1 + usize::from(was_refused), planned.chunks.len())
+}
+
+/// What happens to the target before its first chunk.
+fn start(planned: &Planned) -> Vec<&'static str> {
+    let start = &planned.plan.start;
+    let steps = [
+        (start.truncate, "the target is truncated"),
+        (start.replace_tail.is_some(), "the target's rows from the bound on are deleted"),
+        (start.drop_indexes, "indexes are dropped, and rebuilt at the end"),
+    ];
+    steps.into_iter().filter_map(|(is_done, step)| is_done.then_some(step)).collect()
+}
+
+fn warnings(planned: &Planned, found: &[String]) -> Vec<String> {
+    let decided = planned.plan.decisions.iter().filter(|decision| planning::is_warning(decision));
+    let decided =
+        decided.map(|Decision { subject, choice, reason }| format!("{subject}: {choice} ({reason})"));
+    found.iter().cloned().chain(decided).collect()
+}
+
+fn describe(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) {
+    let (name, target) = (name(selected), target(selected));
+    let (ready, planned) = match outcome {
+        Outcome::Planned(ready, planned) => (ready, planned),
+        Outcome::Refused(errors) => {
+            for (_, text) in errors {
+                output::result(format!("{name} -> {target}: cannot be planned: {text}"));
+            }
+            return;
+        }
+    };
+    output::result(format!("{name} -> {target}"));
     for decision in &planned.plan.decisions {
         output::result(format!("  {}: {} ({})", decision.subject, decision.choice, decision.reason));
     }
+    let start = start(planned);
+    if !start.is_empty() {
+        output::result(format!("  start: {}", start.join("; ")));
+    }
     let chunks = match sizes(planned) {
-        Some((smallest, median, largest)) => {
-            format!(
-                "{} (rows: smallest {smallest}, median {median}, largest {largest})",
-                planned.chunks.len()
-            )
-        }
+        Some((smallest, median, largest)) => format!(
+            "{} (rows: smallest {smallest}, median {median}, largest {largest})",
+            planned.chunks.len()
+        ),
         None => "none, the table is up to date".to_owned(),
     };
     output::result(format!("  rows: {}", planned.counts.rows));
     output::result(format!("  chunks: {chunks}"));
+    let (planning, reading) = statements(ready, planned);
+    output::result(format!("  statements that scan the source: {planning} to plan, {reading} to read"));
+    output::result(format!("  columns: {}", planned.plan.columns.len()));
     for left_out in &planned.plan.left_out {
         output::result(format!("  left out: {} ({})", left_out.column, left_out.reason));
     }
+    for warning in warnings(planned, found) {
+        output::result(format!("  warning: {warning}"));
+    }
 }
 
-fn document(table: &Ready<'_>, planned: &Planned) -> serde_json::Value {
+fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> Value {
+    let (ready, planned) = match outcome {
+        Outcome::Planned(ready, planned) => (ready, planned),
+        Outcome::Refused(errors) => {
+            let errors: Vec<Value> =
+                errors.iter().map(|(class, text)| json!({ "class": class, "text": text })).collect();
+            return json!({
+                "source": name(selected), "target": target(selected),
+                // The first, for who reads only one.
+                "error": errors.first(), "errors": errors, "warnings": found,
+            });
+        }
+    };
+    let plan = &planned.plan;
+    let decided = |subject: &str| {
+        let decision = plan.decisions.iter().find(|decision| decision.subject == subject);
+        decision.map(|decision| json!({ "choice": decision.choice, "reason": decision.reason }))
+    };
     let (smallest, median, largest) = sizes(planned).unwrap_or_default();
+    let (planning, reading) = statements(ready, planned);
     json!({
-        "source": name(table),
-        "target": target(table),
-        "mode": load_mode::mode_name(planned.plan.load.mode),
-        "snapshot": planned.plan.source.snapshot,
+        "source": name(selected),
+        "target": target(selected),
+        "mode": load_mode::mode_name(plan.load.mode),
+        "load_mode": decided("load mode"),
+        "strategy": decided("strategy"),
+        "snapshot": plan.source.snapshot,
+        "snapshot_decision": decided("snapshot"),
+        "bound": decided("bound"),
+        "has_bound": plan.source.watermark.is_some(),
+        "initial_full_load": planned.is_initial_full_load,
+        "smart_configuration": decided("smart configuration"),
+        "indexes": decided("indexes"),
+        "start": start(planned),
         "rows": planned.counts.rows,
         "chunks": {
             "count": planned.chunks.len(), "smallest": smallest, "median": median, "largest": largest,
         },
-        "decisions": planned.plan.decisions,
-        "left_out": planned.plan.left_out,
+        "statements": { "planning": planning, "reading": reading },
+        "columns": plan.columns.len(),
+        "left_out": plan.left_out,
+        "decisions": plan.decisions,
+        "warnings": warnings(planned, found),
     })
 }

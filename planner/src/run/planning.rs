@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::Config;
+use thaw_model::plan::Decision;
 use thaw_model::{ErrorReport, TableId, TablePlan};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
 
@@ -211,7 +212,8 @@ pub fn report(error: &PlanError) -> ErrorReport {
     ErrorReport { class: error.class(), text }
 }
 
-pub(crate) fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
+/// The line that users of the script look for.
+pub(crate) fn log_initial_full_load(ready: &Ready<'_>, planned: &Planned) {
     let name = &ready.selected.entry.source;
     if planned.is_initial_full_load {
         tracing::info!(
@@ -219,8 +221,23 @@ pub(crate) fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
             "[{name}] Initial full load detected (empty table, no watermark) - will use fast COPY mode for all chunks"
         );
     }
+}
+
+/// Whether a person should look at it.
+#[must_use]
+pub fn is_warning(decision: &Decision) -> bool {
+    match decision.choice.as_str() {
+        "not done" | "not detected" | "short" => true,
+        "none" => decision.subject == "snapshot",
+        _ => false,
+    }
+}
+
+pub(crate) fn log_decisions(ready: &Ready<'_>, planned: &Planned) {
+    let name = &ready.selected.entry.source;
+    log_initial_full_load(ready, planned);
     for decision in &planned.plan.decisions {
-        if decision.choice == "not done" {
+        if is_warning(decision) {
             tracing::warn!(table = %name, "[{name}] {}: {} ({})", decision.subject, decision.choice, decision.reason);
             continue;
         }

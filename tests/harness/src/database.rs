@@ -1,11 +1,13 @@
 //! A database of its own for each test, on the shared PostgreSQL server.
 
-use anyhow::{Context, Result};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use tokio_postgres::{Client, NoTls};
 use url::Url;
 use uuid::Uuid;
 
-use crate::environment;
+use crate::{environment, search};
 
 /// A fresh database, dropped (connections and all) when this value is.
 #[derive(Debug)]
@@ -68,6 +70,24 @@ impl TestDatabase {
     #[must_use]
     pub fn password(&self) -> &str {
         self.server.password().unwrap_or_default()
+    }
+
+    /// Everything in it as pg_dump writes it: for comparisons, so without the random keys of newer releases.
+    ///
+    /// # Errors
+    /// There is no pg_dump, or it fails.
+    pub fn dump(&self) -> Result<String> {
+        let beside_the_server = search::postgres_bin()?.join("pg_dump");
+        let program = if beside_the_server.is_file() { beside_the_server } else { "pg_dump".into() };
+        let dumped = Command::new(program)
+            .args(["--no-owner", "--dbname", &self.url()])
+            .output()
+            .context("cannot run pg_dump")?;
+        ensure!(dumped.status.success(), "pg_dump failed: {}", String::from_utf8_lossy(&dumped.stderr));
+        let text = String::from_utf8_lossy(&dumped.stdout);
+        let lines =
+            text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// A connection of its own, driven by a task that ends with it.

@@ -1,20 +1,16 @@
 //! The source's side: columns with exact types, Time Travel retention, and the server's clock.
 
+mod history;
 mod sql;
 
 use std::collections::HashMap;
 
 use thaw_config::{Config, Source, TableEntry};
 use thaw_model::{SfIdent, SourceType};
-use thaw_snowflake::{Client, SnowflakeError, Statement, Table};
+use thaw_snowflake::{Client, SnowflakeError, Statement};
 
-/// A source table or view as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceTable {
-    pub columns: Vec<SourceColumn>,
-    /// Whether statements can read it `AT` a moment of the last minutes, or why not.
-    pub time_travel: TimeTravel,
-}
+use history::Listed;
+pub use history::{ObjectKind, Reach, TimeTravel};
 
 /// A column as a result of `SELECT *` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +19,6 @@ pub struct SourceColumn {
     /// `None`: a type Thaw cannot read; `type_name` says which.
     pub source_type: Option<SourceType>,
     pub type_name: String,
-}
-
-/// What a schema lists about an object's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TimeTravel {
-    Available,
-    /// Not a table of the schema: a view, whose base tables decide. Tried, and done without where refused.
-    Unknown,
-    /// The reason, for the plan.
-    None {
-        reason: String,
-    },
 }
 
 /// A statement in the session of a source: its database, schema, role, warehouse and time zone.
@@ -74,18 +58,47 @@ pub async fn describe(
     Ok(columns.collect())
 }
 
-/// Lists the tables of a source's schema with their retention in days.
+/// What the source's catalogue says about the history of the objects named `wanted`; one it does not list is
+/// [`ObjectKind::Unlisted`]. Views are listed only where one of them is no table.
 ///
 /// # Errors
 /// The source's refusal: no such schema, or no grant on it.
-pub async fn retention(
+pub async fn histories(
     client: &Client,
     config: &Config,
     source: &Source,
+    wanted: impl Iterator<Item = &SfIdent>,
 ) -> Result<HashMap<SfIdent, TimeTravel>, SnowflakeError> {
-    let sql = sql::show_tables(&source.source_database, &source.source_schema);
-    let listed = client.query(&session(config, source, sql)).await?;
-    Ok(read_retention(&listed))
+    let (database, schema) = (&source.source_database, &source.source_schema);
+    let show = async |sql| client.query(&session(config, source, sql)).await.map(Listed::from);
+    let (tables, databases) = tokio::join!(
+        show(sql::show_tables(database, schema)),
+        // Refused to whom may see no database but this one: then it is taken for the account's own.
+        show(sql::show_databases(database)),
+    );
+    let mut found = history::of_tables(&tables?);
+    let missing: Vec<&SfIdent> = wanted.filter(|name| !found.contains_key(*name)).collect();
+    if !missing.is_empty() {
+        match show(sql::show_views(database, schema)).await {
+            Ok(views) => found.extend(history::of_views(&views)),
+            Err(SnowflakeError::Sql { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for name in missing {
+        let unlisted = TimeTravel { kind: ObjectKind::Unlisted, created: None };
+        found.entry(name.clone()).or_insert(unlisted);
+    }
+    match databases {
+        Ok(databases) if history::is_shared(&databases, database) => {
+            for object in found.values_mut() {
+                *object = TimeTravel { kind: ObjectKind::Shared, created: None };
+            }
+        }
+        Ok(_) | Err(SnowflakeError::Sql { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(found)
 }
 
 /// The server's clock: a TIMESTAMP_LTZ as the wire spells it.
@@ -99,22 +112,4 @@ pub async fn server_time(
 ) -> Result<Option<String>, SnowflakeError> {
     let answer = client.query(&session(config, source, sql::SERVER_TIME.to_owned())).await?;
     Ok(answer.rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
-}
-
-fn read_retention(listed: &Table) -> HashMap<SfIdent, TimeTravel> {
-    let position =
-        |name: &str| listed.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-    let (Some(name), Some(days)) = (position("name"), position("retention_time")) else {
-        return HashMap::new();
-    };
-    let cell = |row: &[Option<String>], column: usize| row.get(column).cloned().flatten();
-    let tables = listed.rows.iter().filter_map(|row| {
-        let time_travel = match cell(row, days).as_deref() {
-            Some("0") => TimeTravel::None { reason: "the table keeps no history (retention 0)".to_owned() },
-            Some(_) => TimeTravel::Available,
-            None => TimeTravel::Unknown,
-        };
-        Some((SfIdent::exact(cell(row, name)?), time_travel))
-    });
-    tables.collect()
 }

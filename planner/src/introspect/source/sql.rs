@@ -1,6 +1,7 @@
 //! The statements that describe a source.
 
 use thaw_model::SfIdent;
+use thaw_model::ident::sf_literal;
 
 pub(super) const SERVER_TIME: &str = "select current_timestamp()";
 
@@ -13,4 +14,14 @@ pub(super) fn describe(database: &SfIdent, schema: &SfIdent, table: &SfIdent) ->
 /// docs.snowflake.com/en/sql-reference/sql/show-tables: needs no warehouse; views are not listed.
 pub(super) fn show_tables(database: &SfIdent, schema: &SfIdent) -> String {
     format!("show tables in schema {}.{}", database.quoted(), schema.quoted())
+}
+
+/// docs.snowflake.com/en/sql-reference/sql/show-views: needs no warehouse.
+pub(super) fn show_views(database: &SfIdent, schema: &SfIdent) -> String {
+    format!("show views in schema {}.{}", database.quoted(), schema.quoted())
+}
+
+/// docs.snowflake.com/en/sql-reference/sql/show-databases: needs no warehouse. The pattern may match others, too.
+pub(super) fn show_databases(database: &SfIdent) -> String {
+    format!("show databases like {}", sf_literal(database.as_str()))
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod broker;
 mod controls;
+mod dry_run;
 mod earlier_runs;
 mod field_notes;
 mod killed_planner;

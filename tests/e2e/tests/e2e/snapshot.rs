@@ -90,3 +90,15 @@ async fn without_a_snapshot_upsert_doubles_nothing_and_the_next_run_reads_everyt
     stage.client.batch_execute("delete from t where \"ID\" in (4, 160, 330, 598, 555)").await?;
     stage.expect_table_equal("TPCH.SF.T", "t").await
 }
+
+#[tokio::test]
+async fn a_table_that_was_replaced_just_before_the_run_is_read_at_one_moment_all_the_same() -> Result<()> {
+    let stage = Stage::set(setting()).await?;
+    stage.emulator.replace("TPCH", "SF", "T").await?;
+    let _worker = stage.worker("worker")?;
+    let planner = stage.planner_run()?;
+    stage.expect_completed(planner).await?;
+    let (moment, decisions) = snapshot(&stage).await?;
+    ensure!(moment.is_some(), "{decisions}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}

@@ -27,6 +27,9 @@ pub(crate) async fn answer_for(
         Statement::ExplainTable { table_name, .. } => describe(catalog, session, table_name)?,
         Statement::ShowTables { show_options, .. } => tables(engine, catalog, session, show_options).await?,
         Statement::ShowObjects(objects) => tables(engine, catalog, session, &objects.show_options).await?,
+        Statement::ShowViews { materialized: false, show_options, .. } => {
+            views(catalog, session, show_options)?
+        }
         Statement::ShowColumns { show_options, .. } => columns(catalog, session, show_options)?,
         Statement::ShowSchemas { .. } => {
             let database = session.request.database.clone().unwrap_or_default();
@@ -36,10 +39,7 @@ pub(crate) async fn answer_for(
                 .map(|name| vec![Some(name), Some(database.clone())]);
             text_answer(&["name", "database_name"], rows.collect())
         }
-        Statement::ShowDatabases { .. } => {
-            let rows = catalog.databases.keys().map(|name| vec![Some(name.clone())]);
-            text_answer(&["name"], rows.collect())
-        }
+        Statement::ShowDatabases { show_options, .. } => databases(catalog, show_options)?,
         _ => return Ok(None),
     }))
 }
@@ -142,10 +142,9 @@ async fn table_row(
     let sql = format!("select count(*), pg_relation_size('{physical}') from {physical} h where {visible}");
     let row = engine.client().await?.query_one(&sql, &[]).await?;
     let (count, bytes): (i64, i64) = (row.get(0), row.get(1));
-    let created = table.created_at.div_euclid(1_000_000);
     let no = || Some("N".to_owned());
     Ok(vec![
-        Some(format!("{}.{:03}000000", created.div_euclid(1000), created.rem_euclid(1000))),
+        Some(wire_time(table.created_at)),
         Some(table.name.name.clone()),
         Some(table.name.database.clone()),
         Some(table.name.schema.clone()),
@@ -160,6 +159,68 @@ async fn table_row(
         no(),
         no(),
     ])
+}
+
+fn views(
+    catalog: &Catalog,
+    session: &Session<'_>,
+    options: &ShowStatementOptions,
+) -> Result<QueryOutput, SqlError> {
+    let (database, schema) = place(catalog, session, options)?;
+    let pattern = like_pattern(options)?;
+    let role = session.request.role.as_deref();
+    let views = catalog.tables.values().filter(|view| {
+        view.view_sql.is_some()
+            && view.name.database == database
+            && schema.as_ref().is_none_or(|schema| *schema == view.name.schema)
+            && !catalog.is_denied(&view.name, role)
+            && pattern.as_ref().is_none_or(|pattern| matches_like(&view.name.name, pattern))
+    });
+    let rows = views.map(|view| {
+        let texts = [
+            &wire_time(view.created_at),
+            &view.name.name,
+            "",
+            &view.name.database,
+            &view.name.schema,
+            "ACCOUNTADMIN",
+            &view.comment,
+            view.view_sql.as_deref().unwrap_or_default(),
+            "false",
+            "false",
+        ];
+        texts.map(|text| Some(text.to_owned())).to_vec()
+    });
+    let text = SqlType::TEXT;
+    let described = [
+        ("created_on", SqlType::TimestampLtz { scale: 3 }),
+        ("name", text),
+        ("reserved", text),
+        ("database_name", text),
+        ("schema_name", text),
+        ("owner", text),
+        ("comment", text),
+        ("text", text),
+        ("is_secure", text),
+        ("is_materialized", text),
+    ];
+    Ok(answer(StatementKind::Query, &described, rows.collect()))
+}
+
+/// No database comes from a share here: `origin` is empty, `kind` is STANDARD.
+fn databases(catalog: &Catalog, options: &ShowStatementOptions) -> Result<QueryOutput, SqlError> {
+    let pattern = like_pattern(options)?;
+    let names = catalog.databases.keys();
+    let rows = names
+        .filter(|name| pattern.as_ref().is_none_or(|pattern| matches_like(name, pattern)))
+        .map(|name| [name.as_str(), "", "1", "STANDARD"].map(|text| Some(text.to_owned())).to_vec());
+    Ok(text_answer(&["name", "origin", "retention_time", "kind"], rows.collect()))
+}
+
+/// A TIMESTAMP_LTZ(3) of the virtual clock's nanoseconds, as the wire spells it.
+fn wire_time(nanoseconds: i64) -> String {
+    let millis = nanoseconds.div_euclid(1_000_000);
+    format!("{}.{:03}000000", millis.div_euclid(1000), millis.rem_euclid(1000))
 }
 
 fn columns(
@@ -231,12 +292,11 @@ fn primary_keys(
     let mut keys: Vec<_> =
         table.columns.iter().filter_map(|column| Some((column.key_position?, column))).collect();
     keys.sort_by_key(|(position, _)| *position);
-    let created = table.created_at.div_euclid(1_000_000);
     let rows: Rows = keys
         .into_iter()
         .map(|(position, column)| {
             vec![
-                Some(format!("{}.{:03}000000", created.div_euclid(1000), created.rem_euclid(1000))),
+                Some(wire_time(table.created_at)),
                 Some(table.name.database.clone()),
                 Some(table.name.schema.clone()),
                 Some(table.name.name.clone()),
