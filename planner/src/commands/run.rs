@@ -120,12 +120,7 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
         return Ok(refuse(&unusable));
     }
     output::findings(&preflight.findings);
-    for database in session.pools.databases() {
-        if preflight.ready.iter().any(|ready| ready.selected.source.target_database == database) {
-            let mut client = session.pools.pool(&database)?.get().await?;
-            thaw_status::migrate(&mut client).await?;
-        }
-    }
+    make_status_tables(&session, &preflight.ready).await?;
     let process = Process { options, config, session: &session, shutdown: Shutdown::default() };
     shutdown::on_signals(&process.shutdown).map_err(RunError::Signals)?;
     let mut ready = preflight.ready;
@@ -173,6 +168,17 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     }
     output::complaint("other planners keep taking the tables; nothing was written");
     Ok(Exit::Held)
+}
+
+/// In every database that a table goes to.
+async fn make_status_tables(session: &Session, ready: &[Ready<'_>]) -> Result<(), RunError> {
+    for database in session.pools.databases() {
+        if ready.iter().any(|ready| ready.selected.source.target_database == database) {
+            let mut client = session.pools.pool(&database)?.get().await?;
+            thaw_status::migrate(&mut client).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn look_at_clocks(
