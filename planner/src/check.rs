@@ -92,8 +92,9 @@ pub fn source(entry: &TableEntry, mapped: Option<&Mapped>, server_time: &str) ->
             Err(error) => vec![fault(entry, "source_filter", error.to_string())],
         }
     });
-    if let Some(watermark) = mapped.and_then(|mapped| mapped.watermark.as_ref())
-        && Kind::of(watermark, &entry.timezone).is_none()
+    if let Some(mapped) = mapped
+        && let Some(watermark) = &mapped.watermark
+        && Kind::of(watermark, &entry.timezone, !mapped.keys.is_empty()).is_none()
     {
         let message = format!(
             "{} cannot be a bound for {}; every row is read every run",

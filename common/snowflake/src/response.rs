@@ -77,6 +77,9 @@ pub struct ResultColumn {
     /// The server's name of the type, in lower case.
     pub type_name: String,
     pub nullable: bool,
+    /// How a text compares; `None`: by its bytes.
+    #[serde(default)]
+    pub collation: Option<String>,
 }
 
 /// One partition of a result.
@@ -166,6 +169,8 @@ struct RowType {
     length: Option<u32>,
     #[serde(default)]
     nullable: Option<bool>,
+    #[serde(default)]
+    collation: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -248,6 +253,7 @@ impl From<RowType> for ResultColumn {
             name: raw.name,
             type_name: raw.type_name.to_ascii_lowercase(),
             nullable: raw.nullable.unwrap_or(true),
+            collation: raw.collation.filter(|collation| !collation.is_empty()),
         }
     }
 }

@@ -37,6 +37,10 @@ pub struct Watermark {
     pub source_type: SourceType,
     pub target: PgIdent,
     pub target_type: TargetType,
+    /// A text that the source does not compare by its bytes.
+    pub is_collated: bool,
+    /// The target may hold another value than the source: a number that lost digits, NULL for a bad value.
+    pub may_change: bool,
 }
 
 /// Maps.
@@ -266,6 +270,8 @@ impl<'a> Mapper<'a> {
             source_type: column.source_type,
             target: column.target.clone(),
             target_type: column.target_type.clone(),
+            is_collated: self.source.iter().any(|known| known.name == column.source && known.is_collated),
+            may_change: column.lossy || self.entry.bad_rows.on_bad_row == OnBadRow::Null,
         })
     }
 

@@ -47,6 +47,7 @@ fn source(names: &[&str]) -> Vec<SourceColumn> {
         name: SfIdent::exact(*name),
         source_type: Some(SourceType::Text { length: None }),
         type_name: "text".into(),
+        is_collated: false,
     };
     names.iter().map(column).collect()
 }

@@ -247,7 +247,8 @@ async fn count(
 
 /// The snapshot's moment in the type of a watermark that can be a bound, also where there is no snapshot.
 fn ceiling_of(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Option<String>, PlanError> {
-    let bounding = |watermark: &&Watermark| Kind::of(watermark, &facts.entry.timezone).is_some();
+    let has_keys = !facts.mapped.keys.is_empty();
+    let bounding = |watermark: &&Watermark| Kind::of(watermark, &facts.entry.timezone, has_keys).is_some();
     let Some(watermark) = facts.mapped.watermark.as_ref().filter(bounding) else { return Ok(None) };
     let moment = snapshot::before(side.server_time).ok_or(PlanError::Clock)?;
     Ok(ceiling::at_source(watermark.source_type, &moment))

@@ -54,8 +54,9 @@ pub async fn read(
     let timezone = entry.timezone.as_str();
     let bounding = kind(ready).zip(ready.mapped.watermark.as_ref());
     let translated = translated_filter(ready, filter);
-    let question = bounding.map(|(_, watermark)| WatermarkQuestion {
+    let question = bounding.map(|(kind, watermark)| WatermarkQuestion {
         column: &watermark.target,
+        kind,
         target_type: &watermark.target_type,
         ceiling: moment,
         timezone,
@@ -85,7 +86,7 @@ pub async fn read(
 #[must_use]
 pub fn kind(ready: &Ready<'_>) -> Option<Kind> {
     let watermark = ready.mapped.watermark.as_ref()?;
-    Kind::of(watermark, &ready.selected.entry.timezone)
+    Kind::of(watermark, &ready.selected.entry.timezone, !ready.mapped.keys.is_empty())
 }
 
 /// A table without a watermark that could be a bound.

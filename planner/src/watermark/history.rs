@@ -73,6 +73,8 @@ mod tests {
             source_type: SourceType::Date,
             target: PgIdent::exact("wm"),
             target_type: TargetType::Date,
+            is_collated: false,
+            may_change: false,
         };
         read(past, others, false, (&watermark, Kind::Date))
     }

@@ -147,7 +147,14 @@ impl Model {
                 (SourceType::TimestampNtz { scale }, TargetType::Timestamp { precision })
             }
         };
-        Watermark { source: SfIdent::exact("WM"), source_type, target: PgIdent::exact("wm"), target_type }
+        Watermark {
+            source: SfIdent::exact("WM"),
+            source_type,
+            target: PgIdent::exact("wm"),
+            target_type,
+            is_collated: false,
+            may_change: false,
+        }
     }
 
     /// The wire's text of a moment, in the column's type.

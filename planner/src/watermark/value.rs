@@ -26,19 +26,24 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// `None`: the column cannot be a bound. A pair of one timestamp with zone and one without means the same value on
-    /// both sides in UTC alone, where no offset is added.
+    /// `None`: the column cannot be a bound. A bound of values with zone on one side and without on the other is
+    /// compared in `timezone`. Where clocks are moved an hour is there twice, which is no matter for rows that are known
+    /// by their keys; without keys the rows of both sides must be the same ones.
     #[must_use]
-    pub fn of(watermark: &Watermark, timezone: &str) -> Option<Self> {
+    pub fn of(watermark: &Watermark, timezone: &str, has_keys: bool) -> Option<Self> {
         use SourceType as S;
         use TargetType as T;
+        if watermark.is_collated || (watermark.may_change && !has_keys) {
+            return None;
+        }
+        let converts = has_keys || timezone == "UTC";
         match (watermark.source_type, &watermark.target_type) {
             (S::Date, T::Date) => Some(Self::Date),
             (S::TimestampNtz { .. }, T::Timestamp { .. }) => Some(Self::WallClock),
-            (S::TimestampNtz { .. }, T::Timestamptz { .. }) => (timezone == "UTC").then_some(Self::WallClock),
+            (S::TimestampNtz { .. }, T::Timestamptz { .. }) => converts.then_some(Self::WallClock),
             (S::TimestampLtz { .. } | S::TimestampTz { .. }, T::Timestamptz { .. }) => Some(Self::Instant),
             (S::TimestampLtz { .. } | S::TimestampTz { .. }, T::Timestamp { .. }) => {
-                (timezone == "UTC").then_some(Self::Instant)
+                converts.then_some(Self::Instant)
             }
             (source, T::Int2 | T::Int4 | T::Int8 | T::Numeric { .. }) if source.is_integer() => {
                 Some(Self::Number)
@@ -335,6 +340,30 @@ mod tests {
                 assert_eq!(WatermarkValue::from_literal(kind, text), None, "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_column_is_a_bound_only_where_both_sides_compare_alike() {
+        let ntz = SourceType::TimestampNtz { scale: 9 };
+        let text = SourceType::Text { length: None };
+        let plain = Watermark {
+            source: thaw_model::SfIdent::exact("WM"),
+            source_type: ntz,
+            target: thaw_model::PgIdent::exact("wm"),
+            target_type: TargetType::Timestamptz { precision: 6 },
+            is_collated: false,
+            may_change: false,
+        };
+        assert_eq!(Kind::of(&plain, "UTC", false), Some(Kind::WallClock));
+        assert_eq!(Kind::of(&plain, "Asia/Tokyo", true), Some(Kind::WallClock));
+        assert_eq!(Kind::of(&plain, "Asia/Tokyo", false), None);
+        let changing = Watermark { may_change: true, ..plain.clone() };
+        assert_eq!(Kind::of(&changing, "UTC", true), Some(Kind::WallClock));
+        assert_eq!(Kind::of(&changing, "UTC", false), None);
+        let target_type = TargetType::Text { kind: TextKind::Varchar, max_chars: Some(9) };
+        let word = Watermark { source_type: text, target_type, ..plain };
+        assert_eq!(Kind::of(&word, "UTC", true), Some(Kind::Text));
+        assert_eq!(Kind::of(&Watermark { is_collated: true, ..word }, "UTC", true), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct SourceColumn {
     /// `None`: a type Thaw cannot read; `type_name` says which.
     pub source_type: Option<SourceType>,
     pub type_name: String,
+    /// A text that does not compare by its bytes.
+    pub is_collated: bool,
 }
 
 /// A statement in the session of a source: its database, schema, role, warehouse and time zone.
@@ -54,6 +56,7 @@ pub async fn describe(
         name: SfIdent::exact(column.name),
         source_type: column.source_type,
         type_name: column.type_name,
+        is_collated: column.collation.is_some(),
     });
     Ok(columns.collect())
 }

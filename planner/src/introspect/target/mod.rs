@@ -8,6 +8,8 @@ use thaw_postgres::PgError;
 use thaw_postgres::catalog::{self, TargetTable};
 use tokio_postgres::Client;
 
+use crate::watermark::Kind;
+
 /// What the target holds, read after the run holds the table, so that no other run changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetRows {
@@ -35,10 +37,12 @@ pub async fn describe(
 #[derive(Debug, Clone, Copy)]
 pub struct WatermarkQuestion<'a> {
     pub column: &'a PgIdent,
+    /// How the source compares; the answer is of this kind.
+    pub kind: Kind,
     pub target_type: &'a TargetType,
     /// The snapshot's moment. Values above it (9999-12-31, infinity) say nothing about what was read.
     pub ceiling: &'a str,
-    /// The zone in which a value without one is compared with the ceiling.
+    /// The zone in which a value without one is compared.
     pub timezone: &'a str,
 }
 

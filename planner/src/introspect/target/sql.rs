@@ -4,6 +4,7 @@ use thaw_model::ident::pg_literal;
 use thaw_model::{PgIdent, TargetType};
 
 use super::WatermarkQuestion;
+use crate::watermark::Kind;
 
 /// Whether any row is the entry's own.
 pub(super) fn has_rows(schema: &PgIdent, table: &PgIdent, filter: &str) -> String {
@@ -28,12 +29,13 @@ pub(super) fn greatest_watermark(
             (Some(format!("{column} <= ({local})::date")), finite(format!("{greatest} - date '1970-01-01'")))
         }
         TargetType::Timestamp { .. } => {
-            (Some(format!("{column} <= {local}")), finite(format!("extract(epoch from {greatest})")))
+            let value = seconds(&greatest, question, Kind::WallClock);
+            (Some(format!("{column} <= {local}")), finite(value))
         }
-        TargetType::Timestamptz { .. } => (
-            Some(format!("{column} <= {ceiling}::timestamptz")),
-            finite(format!("extract(epoch from {greatest})")),
-        ),
+        TargetType::Timestamptz { .. } => {
+            let value = seconds(&greatest, question, Kind::Instant);
+            (Some(format!("{column} <= {ceiling}::timestamptz")), finite(value))
+        }
         // Numbers and texts know no time.
         TargetType::Text { .. } => (None, format!("max({column} collate \"C\")::text")),
         _ => (None, format!("{greatest}::text")),
@@ -43,6 +45,18 @@ pub(super) fn greatest_watermark(
     let conditions =
         if conditions.is_empty() { String::new() } else { format!(" where {}", conditions.join(" and ")) };
     format!("select {value} from {}.{}{conditions}", schema.quoted(), table.quoted())
+}
+
+/// Seconds since the epoch of a timestamp of kind `own`, as the source counts them.
+fn seconds(greatest: &str, question: WatermarkQuestion<'_>, own: Kind) -> String {
+    if question.kind == own {
+        return format!("extract(epoch from {greatest})");
+    }
+    let zone = pg_literal(question.timezone);
+    // Where a clock is set back, the greatest value there is not the greatest one here: stay below the hours that may be
+    // there twice.
+    let margin = if question.timezone == "UTC" { "" } else { " - interval '3 hours'" };
+    format!("extract(epoch from ({greatest} at time zone {zone}){margin})")
 }
 
 pub(super) fn create_unique_index(schema: &PgIdent, table: &PgIdent, keys: &[PgIdent]) -> String {
@@ -58,6 +72,12 @@ mod tests {
         let column = PgIdent::exact("updated at");
         let question = WatermarkQuestion {
             column: &column,
+            kind: match target_type {
+                TargetType::Timestamptz { .. } => Kind::Instant,
+                TargetType::Date => Kind::Date,
+                TargetType::Timestamp { .. } => Kind::WallClock,
+                _ => Kind::Number,
+            },
             target_type,
             ceiling: "2026-01-02 03:04:05.000 +0000",
             timezone: "Asia/Tokyo",
@@ -77,6 +97,26 @@ mod tests {
             assert_eq!(sql.contains("at time zone 'Asia/Tokyo'"), is_local, "{sql}");
         }
         assert!(!sql(&TargetType::Int8, None).contains("where"));
+    }
+
+    #[test]
+    fn a_value_of_the_other_kind_is_converted_and_stays_below_a_clock_that_is_set_back() {
+        let column = PgIdent::exact("c");
+        let question = |kind, timezone| WatermarkQuestion {
+            column: &column,
+            kind,
+            target_type: &TargetType::Timestamptz { precision: 6 },
+            ceiling: "2026-01-02 03:04:05.000 +0000",
+            timezone,
+        };
+        let sql = |question| greatest_watermark(&PgIdent::exact("s"), &PgIdent::exact("t"), None, question);
+        let converted = sql(question(Kind::WallClock, "Asia/Tokyo"));
+        assert!(
+            converted.contains("(max(\"c\") at time zone 'Asia/Tokyo') - interval '3 hours'"),
+            "{converted}"
+        );
+        assert!(!sql(question(Kind::WallClock, "UTC")).contains("interval"));
+        assert!(!sql(question(Kind::Instant, "Asia/Tokyo")).contains("Asia/Tokyo"));
     }
 
     #[test]

@@ -344,3 +344,56 @@ async fn a_table_that_is_up_to_date_is_scanned_twice_at_most() -> Result<()> {
     ensure!(none.chunks == 0 && none.high == again.high, "{none:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn wall_clocks_bound_instants_in_the_zone_of_the_entry() -> Result<()> {
+    // Tokyo is nine hours ahead, so its clock always shows more than the snapshot's in UTC.
+    let stage = set(
+        &[
+            SOURCE,
+            "insert into TPCH.SF.T values (1, '2024-01-10 08:00:00', 'a'), (2, '2024-01-10 20:00:00', 'b')",
+        ],
+        "create table t (\"ID\" bigint primary key, \"WM\" timestamptz, \"NAME\" varchar(20))",
+        vec![entry(json!({ "timezone": "Asia/Tokyo" }))],
+    )
+    .await?;
+    let first = run(&stage, &[]).await?;
+    ensure!(first.high.as_deref() == Some("2024-01-10 20:00:00.000000000"), "{first:?}");
+    let found: bool =
+        stage.client.query_one("select max(\"WM\") = '2024-01-10 11:00:00+00' from t", &[]).await?.get(0);
+    ensure!(found, "the target holds the instant");
+    commit(&stage, "insert into TPCH.SF.T values (3, '2024-01-10 19:30:00', 'late')").await?;
+    let second = run(&stage, &[]).await?;
+    // The target's instant as Tokyo's wall clock, less the hours a clock may be set back, less the lookback.
+    ensure!(second.low.as_deref() == Some("2024-01-10 16:00:00.000000000"), "{second:?}");
+    ensure!(second.fetched == 2 && names(&stage).await? == ["a", "b", "late"], "{second:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn texts_and_numbers_can_be_watermarks() -> Result<()> {
+    let stage = set(
+        &[
+            "create table TPCH.SF.T (ID number(38,0), WM varchar, NAME varchar)",
+            "create table TPCH.SF.U (ID number(38,0), WM number(38,0), NAME varchar)",
+            "insert into TPCH.SF.T values (1, 'B-9', 'a'), (2, 'a-1', 'b'), (3, null, 'none')",
+            "insert into TPCH.SF.U values (1, 9, 'a'), (2, 10, 'b'), (3, null, 'none')",
+        ],
+        "create table t (\"ID\" bigint primary key, \"WM\" text, \"NAME\" text); \
+         create table u (\"ID\" bigint primary key, \"WM\" numeric, \"NAME\" text)",
+        vec![entry(json!({})), entry(json!({ "source": "U", "target": "u" }))],
+    )
+    .await?;
+    run(&stage, &[]).await?;
+    commit(&stage, "insert into TPCH.SF.T values (4, 'a-1', 'tie'), (5, '\u{e9}', 'next')").await?;
+    commit(&stage, "insert into TPCH.SF.U values (4, 10, 'tie'), (5, 11, 'next')").await?;
+    run(&stage, &[]).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    stage.expect_table_equal("TPCH.SF.U", "u").await?;
+    let lows = "select array_agg(watermark_low order by table_id), sum(fetched_rows)::bigint \
+                from migration_status.migration_table_status where watermark_low is not null";
+    let row = stage.client.query_one(lows, &[]).await?;
+    let (lows, fetched): (Vec<String>, i64) = (row.get(0), row.get(1));
+    ensure!(lows == ["a-1", "10"] && fetched == 8, "{lows:?} {fetched}");
+    Ok(())
+}
