@@ -284,6 +284,35 @@ create index if not exists migration_chunk_leased on migration_status.migration_
 create index if not exists migration_chunk_claimed on migration_status.migration_chunk_status (table_id, claimed_at)
   where claimed_at is not null;
 
+-- The foreign keys between the tables of a run: a child starts when its parents are finalized. Tables that refer to each
+-- other, on whatever way round, are a cycle; they would wait for each other for ever, so they do not wait.
+create or replace function migration_status.references_within(run uuid)
+returns table (child bigint, parent bigint, constraint_name text, in_cycle boolean)
+language sql stable
+as $$
+  with recursive target as materialized (
+    select table_id, to_regclass(format('%I.%I', target_schema, target_table)) as relation
+    from migration_status.migration_table_status
+    where run_id = run
+  ),
+  edge as materialized (
+    select c.table_id as child, p.table_id as parent, min(fk.conname::text) as constraint_name
+    from target c
+    join pg_catalog.pg_constraint fk on fk.contype = 'f' and fk.conrelid = c.relation
+    join target p on p.relation = fk.confrelid
+    group by c.table_id, p.table_id
+  ),
+  reach (child, parent) as (
+    select edge.child, edge.parent from edge
+    union
+    select reach.child, edge.parent from reach join edge on edge.child = reach.parent
+  )
+  select edge.child, edge.parent, edge.constraint_name,
+         exists (select from reach back where back.child = edge.parent and back.parent = edge.child)
+  from edge
+$$;
+comment on function migration_status.references_within is 'The foreign keys between the tables of a run: which starts after which';
+
 create table if not exists migration_status.quarantined_rows (
   table_id    bigint      not null,
   chunk_no    int         not null,

@@ -3,7 +3,7 @@
 use thaw_config::{Finding, Severity, TableEntry};
 use thaw_model::PgIdent;
 use thaw_model::plan::LoadMode;
-use thaw_postgres::catalog::TargetTable;
+use thaw_postgres::catalog::{ForeignKey, TargetTable};
 
 use crate::columns::Mapped;
 use crate::filter::{self, SentFilter};
@@ -24,9 +24,15 @@ fn finding(severity: Severity, entry: &TableEntry, key: &str, message: String) -
     Finding { severity, path, line: None, message }
 }
 
-/// What can be said of the target without its rows: kind, row security, grants, references, triggers.
+/// What can be said of the target without its rows: kind, row security, grants, references, triggers. `truncated` says
+/// whether the same run truncates a table, by schema and name: then one TRUNCATE empties both.
 #[must_use]
-pub fn target(entry: &TableEntry, schema: &PgIdent, table: &TargetTable) -> Vec<Finding> {
+pub fn target(
+    entry: &TableEntry,
+    schema: &PgIdent,
+    table: &TargetTable,
+    truncated: impl Fn(&PgIdent, &PgIdent) -> bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let name = format!("{schema}.{}", entry.target);
     if !table.kind.is_loadable() {
@@ -53,9 +59,11 @@ pub fn target(entry: &TableEntry, schema: &PgIdent, table: &TargetTable) -> Vec<
         }
     }
     if entry.truncate_onstart {
-        for key in table.referenced_by.iter().filter(|key| key.from_table != entry.target) {
+        let outside = |key: &&ForeignKey| !truncated(&key.from_schema, &key.from_table);
+        for key in table.referenced_by.iter().filter(outside) {
             let message = format!(
-                "{name} is referenced by {}.{} (constraint {}), so it cannot be truncated; Thaw never cascades",
+                "{name} is referenced by {}.{} (constraint {}), which this run does not truncate, so it cannot be \
+                 truncated; Thaw never cascades",
                 key.from_schema, key.from_table, key.name
             );
             findings.push(fault(entry, "truncate_onstart", message));

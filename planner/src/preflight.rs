@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::{Config, Finding, Severity, Source};
-use thaw_model::{Classify, ErrorReport, SfIdent};
+use thaw_model::{Classify, ErrorReport, PgIdent, SfIdent};
 use thaw_postgres::PgError;
 use thaw_postgres::catalog::TargetTable;
 use thaw_snowflake::SnowflakeError;
@@ -71,9 +71,10 @@ pub async fn preflight<'a>(session: &Session, config: &Config, selected: &[Selec
     if result.has_errors() {
         return result;
     }
+    let all = selected;
     let looks = selected.iter().filter_map(|selected| {
         let facts = sources.get(selected.source.path.as_str())?;
-        Some(look(session, config, *selected, facts))
+        Some(look(session, config, (*selected, all), facts))
     });
     let outcomes: Vec<(Option<Ready<'a>>, Vec<Finding>)> =
         stream::iter(looks).buffered(PLANNING_CONCURRENCY).collect().await;
@@ -135,10 +136,12 @@ async fn source_facts(
 async fn look<'a>(
     session: &Session,
     config: &Config,
-    selected: Selected<'a>,
+    (selected, all): (Selected<'a>, &[Selected<'a>]),
     facts: &SourceFacts,
 ) -> (Option<Ready<'a>>, Vec<Finding>) {
     let Selected { source, entry } = selected;
+    let truncated =
+        |schema: &PgIdent, name: &PgIdent| all.iter().any(|other| other.truncates(source, (schema, name)));
     let (columns, described) = tokio::join!(
         source::describe(&session.snowflake, config, source, entry),
         describe_target(session, selected),
@@ -150,7 +153,7 @@ async fn look<'a>(
     }
     let target = match described {
         Ok(Some(target)) => {
-            findings.extend(check::target(entry, &source.target_schema, &target));
+            findings.extend(check::target(entry, &source.target_schema, &target, truncated));
             Some(target)
         }
         Ok(None) => {

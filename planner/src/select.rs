@@ -1,6 +1,7 @@
 //! Which entries of the configuration a command is about.
 
 use thaw_config::{Config, Finding, Severity, Source, TableEntry};
+use thaw_model::PgIdent;
 
 /// One enabled entry and the source it stands in.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,15 @@ impl Selected<'_> {
     fn is_table(&self, name: &str) -> bool {
         self.entry.source.as_str().eq_ignore_ascii_case(name)
             || self.entry.target.as_str().eq_ignore_ascii_case(name)
+    }
+
+    /// Truncates this table of the database that `source` loads into.
+    #[must_use]
+    pub fn truncates(&self, source: &Source, (schema, table): (&PgIdent, &PgIdent)) -> bool {
+        self.entry.truncate_onstart
+            && self.source.target_database == source.target_database
+            && self.source.target_schema == *schema
+            && self.entry.target == *table
     }
 
     /// Loads into the same target as `other`.

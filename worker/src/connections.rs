@@ -61,5 +61,7 @@ pub fn fleet_settings(config: &Config) -> FleetSettings {
         heartbeat: config.worker.heartbeat,
         redispatch: config.worker.redispatch,
         first_hint: config.worker.first_hint,
+        index_memory_mb: config.worker.index_memory_mb,
+        index_workers: config.worker.index_workers,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thaw_model::{Classify as _, Disposition, ErrorReport};
 use thaw_queue::Publisher;
 use thaw_status::execution::{self, Fenced};
+use thaw_status::table::ReferenceTrouble;
 use thaw_status::{ClaimedChunk, Recorded, StoreError, Truth};
 
 use crate::chunk_error::ChunkError;
@@ -60,8 +61,8 @@ pub(crate) async fn record<P: Publisher>(
     }
 }
 
-/// What the error says of itself, but for 23503: while the run still loads a table that this one refers to, the row
-/// that is missed may yet come, and no attempt is counted.
+/// What the error says of itself, but for 23503: the row that is missed may yet come from another table of the run, or
+/// from another chunk where tables refer to each other. Then no attempt is counted.
 async fn disposition<P: Publisher>(
     runner: &Runner<P>,
     database: &str,
@@ -71,14 +72,15 @@ async fn disposition<P: Publisher>(
     if !error.is_foreign_key_violation() {
         return error.disposition();
     }
-    let waits = match runner.databases.client(database).await {
-        Ok(client) => thaw_status::table::has_unfinished_parent(&client, claimed.id.table).await,
+    let trouble = match runner.databases.client(database).await {
+        Ok(client) => thaw_status::table::reference_trouble(&client, claimed.run, claimed.id).await,
         Err(error) => Err(error.into()),
     };
-    match waits {
-        Ok(false) => error.disposition(),
+    match trouble {
+        Ok(ReferenceTrouble::Stays) => error.disposition(),
+        Ok(ReferenceTrouble::Counts) => Disposition::Retry,
         // Where it cannot be asked, the next attempt asks again.
-        Ok(true) | Err(_) => Disposition::Snooze { after: None },
+        Ok(ReferenceTrouble::Passes) | Err(_) => Disposition::Snooze { after: None },
     }
 }
 

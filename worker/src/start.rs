@@ -28,6 +28,7 @@ pub async fn start_and_publish<P: Publisher>(
     thaw_faults::reach("during_start");
     match thaw_status::start_table(&mut client, run, table).await {
         Ok(Start::Started(_)) => {
+            thaw_faults::reach("after_start");
             tracing::info!(run_id = %run, table_id = %table, "table started");
             publish_hints(&mut client, publisher, table).await
         }
@@ -95,7 +96,7 @@ fn chunk_number(job: &Job) -> Option<i32> {
 }
 
 /// False: the queue did not take them; redispatch will see to it.
-async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
+pub(crate) async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
     match publisher.publish(jobs).await {
         Ok(()) => true,
         Err(error) => {

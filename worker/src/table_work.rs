@@ -53,7 +53,8 @@ async fn try_look<P: Publisher>(
     }
     if let Some(_permit) = runner.gates.finalize.enter(database, table).await {
         let by = (&runner.worker, &*runner.metrics);
-        finalize::finalize_if_done(&runner.databases, database, (run, table), by).await?;
+        let waited = finalize::finalize_if_done(&runner.databases, database, (run, table), by).await?;
+        start::publish(&runner.publisher, &waited).await;
     }
     Ok(())
 }

@@ -113,7 +113,7 @@ pub struct RabbitConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Times of the fleet; stored with the run, so that every worker obeys the planner's.
+/// What the fleet agrees on, times first; stored with the run, so that every worker obeys the planner's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerConfig {
     pub lease: Duration,
@@ -122,6 +122,10 @@ pub struct WorkerConfig {
     pub first_hint: Duration,
     pub shutdown_grace: Duration,
     pub halt_grace: Duration,
+    /// Megabytes of memory for one index build.
+    pub index_memory_mb: u32,
+    /// Parallel workers of one index build.
+    pub index_workers: u32,
 }
 
 /// A pair of schemas and what is loaded between them.

@@ -224,7 +224,7 @@ pub(crate) static RABBITMQ: Section = Section {
 /// Times of the fleet.
 pub(crate) static WORKER: Section = Section {
     name: "worker",
-    about: "times of the fleet, stored with the run so that every worker agrees",
+    about: "times of the fleet and means of its index builds, stored with the run so that every worker agrees",
     groups: &[&[
         key(
             "lease_seconds",
@@ -261,6 +261,18 @@ pub(crate) static WORKER: Section = Section {
             SECONDS_OR_NONE,
             Optional("900"),
             "time a worker waits for refused credentials or a full disk to mend before it exits",
+        ),
+        key(
+            "index_memory_mb",
+            Kind::Integer { min: 1, max: 1_048_576 },
+            Optional("512"),
+            "megabytes of PostgreSQL's maintenance_work_mem for an index that is built again",
+        ),
+        key(
+            "index_workers",
+            Kind::Integer { min: 0, max: 64 },
+            Optional("4"),
+            "PostgreSQL's parallel workers for an index that is built again; its own limits hold as well",
         ),
     ]],
 };
@@ -479,6 +491,8 @@ mod tests {
             (&WORKER, "first_hint_seconds", d::FIRST_HINT_SECONDS),
             (&WORKER, "shutdown_grace_seconds", d::SHUTDOWN_GRACE_SECONDS),
             (&WORKER, "halt_grace_seconds", d::HALT_GRACE_SECONDS),
+            (&WORKER, "index_memory_mb", d::INDEX_MEMORY_MB),
+            (&WORKER, "index_workers", d::INDEX_WORKERS),
         ];
         for (section, name, number) in described {
             let need = section.key(name).map(|key| key.need);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::WorkerConfig;
 use crate::defaults::{
-    FIRST_HINT_SECONDS, HALT_GRACE_SECONDS, HEARTBEATS_PER_LEASE, LEASE_SECONDS, REDISPATCH_SECONDS,
-    SHUTDOWN_GRACE_SECONDS,
+    FIRST_HINT_SECONDS, HALT_GRACE_SECONDS, HEARTBEATS_PER_LEASE, INDEX_MEMORY_MB, INDEX_WORKERS,
+    LEASE_SECONDS, REDISPATCH_SECONDS, SHUTDOWN_GRACE_SECONDS,
 };
 use crate::scope::Scope;
 
@@ -16,6 +16,8 @@ pub(crate) fn worker(global: &Scope<'_>) -> WorkerConfig {
         scope.as_ref().and_then(|scope| scope.integer(key)).map(|seconds| Duration::from_secs(seconds.into()))
     };
     let or = |key: &str, default: u32| seconds(key).unwrap_or(Duration::from_secs(default.into()));
+    let integer =
+        |key: &str, default: u32| scope.as_ref().and_then(|scope| scope.integer(key)).unwrap_or(default);
     let lease = or("lease_seconds", LEASE_SECONDS);
     let named_heartbeat = seconds("heartbeat_seconds");
     if let (Some(scope), Some(heartbeat)) = (&scope, named_heartbeat)
@@ -34,5 +36,7 @@ pub(crate) fn worker(global: &Scope<'_>) -> WorkerConfig {
         first_hint: or("first_hint_seconds", FIRST_HINT_SECONDS),
         shutdown_grace: or("shutdown_grace_seconds", SHUTDOWN_GRACE_SECONDS),
         halt_grace: or("halt_grace_seconds", HALT_GRACE_SECONDS),
+        index_memory_mb: integer("index_memory_mb", INDEX_MEMORY_MB),
+        index_workers: integer("index_workers", INDEX_WORKERS),
     }
 }

@@ -6,8 +6,9 @@
 //! `panic`. It is the one exception to "only thaw-config reads the environment".
 //!
 //! Points of a worker: `after_receive`, `after_claim`, `during_fetch`, `during_copy`, `before_complete`,
-//! `before_commit`, `after_commit`, `during_finalize`. Of a planner: `after_reserve`, `between_plans`, `after_store`,
-//! `during_publish`, `during_start`.
+//! `before_commit`, `after_commit`, `during_finalize`, `during_index`, `between_indexes`, `after_indexes`, `after_analyze`,
+//! `after_finalize`. Of a planner: `after_reserve`, `between_plans`, `after_store`, `during_publish`. Of whoever starts a
+//! table: `during_start`, `after_save_indexes`, `before_start_commit`, `after_start`.
 
 #[cfg(feature = "fault-points")]
 mod armed;

@@ -19,6 +19,15 @@ pub enum StoreError {
     /// The server answered COMMIT with ROLLBACK.
     #[error("the server rolled the commit back")]
     CommitRefused,
+    /// A table of the same run that the target refers to has failed: its rows would miss theirs.
+    #[error("{table}, which it refers to by constraint \"{constraint}\", has failed")]
+    ParentFailed { table: String, constraint: String },
+    /// A table that is not truncated in this run refers to the target.
+    #[error(
+        "{table} refers to it by constraint \"{constraint}\" and is not truncated in this run, so that it cannot be \
+         truncated; Thaw never cascades"
+    )]
+    TruncateReferenced { table: String, constraint: String },
     /// The status tables are not there.
     #[error("the status tables do not exist in database `{database}`: run `planner init`")]
     SchemaMissing { database: String },
@@ -97,6 +106,7 @@ impl Classify for StoreError {
             | Self::SchemaOlder { .. }
             | Self::UnknownState(_)
             | Self::Unreadable { .. } => Disposition::HaltWorker,
+            Self::ParentFailed { .. } | Self::TruncateReferenced { .. } => Disposition::HaltTable,
             Self::Unwritable { .. } => Disposition::Fatal,
         }
     }
@@ -107,6 +117,8 @@ impl Classify for StoreError {
             Self::FenceLost => "fence_lost",
             Self::ChunkBusy => "chunk_busy",
             Self::CommitRefused => "commit_refused",
+            Self::ParentFailed { .. } => "parent_failed",
+            Self::TruncateReferenced { .. } => "truncate_referenced",
             Self::SchemaMissing { .. } => "schema_missing",
             Self::SchemaDenied { .. } => "schema_denied",
             Self::SchemaNewer { .. } => "schema_newer",

@@ -12,10 +12,9 @@ use tokio_postgres::{Client, Transaction};
 
 use crate::error::StoreError;
 use crate::redispatch::Zombie;
-use crate::row;
 use crate::run::PlannerClaim;
-use crate::start;
 use crate::table::{NewChunk, copy_chunks, lock_run, pass_target_on};
+use crate::{activity, row, start};
 
 const FENCE: &str = include_str!("sql/fence_execution_if_loading.sql");
 const SUPERSEDE: &str = include_str!("sql/supersede_chunks_of_execution.sql");
@@ -82,7 +81,8 @@ async fn try_fence(
     execution: i32,
 ) -> Result<Fenced, StoreError> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute(start::SHORT_LOCK_TIMEOUT).await?;
+    let name = activity::of_table(run, table, "fence");
+    activity::begin(&transaction, &name, activity::START).await?;
     let Some(fenced) = transaction.query_opt(FENCE, &[&table.0, &run.0, &execution]).await? else {
         transaction.rollback().await?;
         return Ok(Fenced::Left);
@@ -251,7 +251,7 @@ pub async fn store_execution(
         .await?
         .ok_or(StoreError::FenceLost)?;
     transaction.execute(DELETE_QUARANTINED, &[&table.0, &execution.number]).await?;
-    start::clear_target(&transaction, plan).await?;
+    start::clear_target(&transaction, (planner.run, table), plan).await?;
     copy_chunks(&transaction, table, &execution.chunks, &stored).await?;
     Ok(transaction.commit().await?)
 }

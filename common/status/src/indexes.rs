@@ -3,6 +3,8 @@
 //! What is dropped is saved in the same transaction, complete: definition, tablespace, comment, statistics targets and
 //! CLUSTER mark. Building again is idempotent, so that a death in between costs nothing but the work.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 use thaw_model::ident::pg_literal;
 use thaw_model::{PgIdent, TableId};
@@ -10,7 +12,8 @@ use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Transaction};
 
 use crate::error::StoreError;
-use crate::row;
+use crate::settings::FleetSettings;
+use crate::{activity, row};
 
 const LIST_DROPPABLE: &str = include_str!("sql/list_droppable_indexes.sql");
 const SAVE: &str = include_str!("sql/save_indexes_if_none_saved.sql");
@@ -59,6 +62,7 @@ pub(crate) async fn save_and_drop(
     if saved.is_empty() || transaction.execute(SAVE, &[&table.0, &Json(&saved)]).await? == 0 {
         return Ok(());
     }
+    thaw_faults::reach("after_save_indexes");
     for index in &saved {
         transaction.batch_execute(&format!("drop index {}.{}", schema.quoted(), index.name.quoted())).await?;
     }
@@ -66,7 +70,7 @@ pub(crate) async fn save_and_drop(
 }
 
 /// Builds the saved indexes of a table again, each in a transaction of its own; those that are there are left alone.
-/// Returns how many were built.
+/// Returns how many were built. How far a build is, `pg_stat_progress_create_index` shows under the transaction's name.
 ///
 /// # Errors
 /// What PostgreSQL says; what was built stays, and the next call goes on behind it.
@@ -74,37 +78,64 @@ pub async fn restore_indexes(client: &mut Client, table: TableId) -> Result<usiz
     let Some(row) = client.query_opt(READ_SAVED, &[&table.0]).await? else {
         return Ok(0);
     };
-    let schema = PgIdent::exact(row.try_get::<_, String>("target_schema")?);
-    let name = PgIdent::exact(row.try_get::<_, String>("target_table")?);
+    let target = Target {
+        schema: PgIdent::exact(row.try_get::<_, String>("target_schema")?),
+        name: PgIdent::exact(row.try_get::<_, String>("target_table")?),
+        activity: activity::of_table(row::run_id(&row)?, table, "indexes"),
+        settings: row::json(&row, "settings", "run settings")?,
+    };
     let saved: Vec<SavedIndex> = row::json(&row, "saved_indexes", "saved indexes")?;
     let mut built = 0;
-    for index in &saved {
-        if build(client, &schema, &name, index).await? {
+    for (number, index) in (1..).zip(&saved) {
+        let began = Instant::now();
+        if build(client, &target, index).await? {
             built += 1;
+            let index_count = saved.len();
+            tracing::info!(index = %index.name, number, index_count, seconds = began.elapsed().as_secs(), "index built");
         }
+        thaw_faults::reach("between_indexes");
     }
     client.execute(CLEAR_SAVED, &[&table.0]).await?;
     Ok(built)
 }
 
-async fn build(
-    client: &mut Client,
-    schema: &PgIdent,
-    table: &PgIdent,
-    index: &SavedIndex,
-) -> Result<bool, StoreError> {
-    let target = format!("{}.{}", schema.quoted(), table.quoted());
-    let full_name = format!("{}.{}", schema.quoted(), index.name.quoted());
+/// Whose indexes are built, and by which means.
+struct Target {
+    schema: PgIdent,
+    name: PgIdent,
+    activity: String,
+    settings: FleetSettings,
+}
+
+async fn build(client: &mut Client, target: &Target, index: &SavedIndex) -> Result<bool, StoreError> {
+    let relation = format!("{}.{}", target.schema.quoted(), target.name.quoted());
     let transaction = client.transaction().await?;
+    activity::begin(&transaction, &target.activity, activity::INDEX).await?;
     // Conflicts with itself: of two that build, the second waits here and then finds the index.
-    transaction.batch_execute(&format!("lock table {target} in share update exclusive mode")).await?;
-    if transaction.query_one(INDEX_EXISTS, &[&schema.as_str(), &index.name.as_str()]).await?.try_get(0)? {
+    transaction.batch_execute(&format!("lock table {relation} in share update exclusive mode")).await?;
+    let names = [target.schema.as_str(), target.name.as_str(), index.name.as_str()];
+    if transaction.query_one(INDEX_EXISTS, &[&names[0], &names[1], &names[2]]).await?.try_get(0)? {
         transaction.rollback().await?;
         return Ok(false);
     }
+    for statement in statements(target, &relation, index) {
+        transaction.batch_execute(&statement).await?;
+    }
+    thaw_faults::reach("during_index");
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// The index as it was, with what `pg_get_indexdef` forgets.
+fn statements(target: &Target, relation: &str, index: &SavedIndex) -> Vec<String> {
+    let full_name = format!("{}.{}", target.schema.quoted(), index.name.quoted());
     let tablespace = index.tablespace.as_ref().map_or_else(|| "''".to_owned(), PgIdent::quoted);
-    let mut statements =
-        vec![format!("set local default_tablespace = {tablespace}"), index.definition.clone()];
+    let mut statements = vec![
+        format!("set local maintenance_work_mem = '{}MB'", target.settings.index_memory_mb),
+        format!("set local max_parallel_maintenance_workers = {}", target.settings.index_workers),
+        format!("set local default_tablespace = {tablespace}"),
+        index.definition.clone(),
+    ];
     if let Some(comment) = &index.comment {
         statements.push(format!("comment on index {full_name} is {}", pg_literal(comment)));
     }
@@ -112,13 +143,9 @@ async fn build(
         statements.push(format!("alter index {full_name} alter column {column} set statistics {statistics}"));
     }
     if index.clustered {
-        statements.push(format!("alter table {target} cluster on {}", index.name.quoted()));
+        statements.push(format!("alter table {relation} cluster on {}", index.name.quoted()));
     }
-    for statement in statements {
-        transaction.batch_execute(&statement).await?;
-    }
-    transaction.commit().await?;
-    Ok(true)
+    statements
 }
 
 /// What a finalizer does: builds the saved indexes of its table, and those that earlier runs on the same target left

@@ -9,6 +9,7 @@
 //!
 //! Functions take `&Client` where one statement is enough and `&mut Client` where they open a transaction.
 
+mod activity;
 pub mod cancel;
 pub mod chunk;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod settings;
 pub mod start;
 pub mod table;
+mod truncate;
 
 pub use cancel::{Cancelled, cancel_run, supersede_run};
 pub use chunk::{Claim, ClaimedChunk, Settled, Settlement, Truth, claim, heartbeat, read_chunk, settle};

@@ -10,6 +10,7 @@ use thaw_postgres::PgError;
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+use crate::activity;
 use crate::chunk::ClaimedChunk;
 use crate::error::{CommitError, StoreError};
 use crate::recorded::{Outcome, Recorded};
@@ -58,7 +59,8 @@ impl<'c> LoadTx<'c> {
     pub async fn begin(client: &'c mut Client, chunk: &'c ClaimedChunk) -> Result<Self, StoreError> {
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
-        let locked = transaction.query_one(LOCK, &[&chunk.id.table.0, &chunk.id.number]).await?;
+        let name = activity::of_chunk(chunk.run, chunk.id);
+        let locked = transaction.query_one(LOCK, &[&chunk.id.table.0, &chunk.id.number, &name]).await?;
         if !locked.try_get::<_, bool>("locked")? {
             transaction.rollback().await?;
             return Err(StoreError::ChunkBusy);

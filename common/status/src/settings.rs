@@ -1,4 +1,4 @@
-//! The times the whole fleet agrees on, stored with the run.
+//! What the whole fleet agrees on, stored with the run: its times, and what an index build may take.
 
 use std::time::Duration;
 
@@ -18,6 +18,20 @@ pub struct FleetSettings {
     /// A chunk that nobody ever claimed is hinted at again when its table was quiet for so long.
     #[serde(rename = "first_hint_ms", with = "millis")]
     pub first_hint: Duration,
+    /// Megabytes of `maintenance_work_mem` for an index that is built again.
+    #[serde(default = "default_index_memory_mb")]
+    pub index_memory_mb: u32,
+    /// Parallel workers PostgreSQL may take for it, beside its own.
+    #[serde(default = "default_index_workers")]
+    pub index_workers: u32,
+}
+
+fn default_index_memory_mb() -> u32 {
+    FleetSettings::default().index_memory_mb
+}
+
+fn default_index_workers() -> u32 {
+    FleetSettings::default().index_workers
 }
 
 impl Default for FleetSettings {
@@ -27,6 +41,8 @@ impl Default for FleetSettings {
             heartbeat: Duration::from_secs(15),
             redispatch: Duration::from_secs(5),
             first_hint: Duration::from_secs(60),
+            index_memory_mb: 512,
+            index_workers: 4,
         }
     }
 }

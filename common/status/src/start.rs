@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use thaw_model::ident::pg_literal;
 use thaw_model::plan::ReplaceTail;
-use thaw_model::{PgIdent, RunId, TableId, TablePlan};
+use thaw_model::{Job, PgIdent, RunId, TableId, TablePlan};
 use tokio_postgres::{Client, Transaction};
 
 use crate::error::StoreError;
 use crate::indexes;
 use crate::recorded::{Outcome, Recorded};
-use crate::row;
+use crate::table::table_job;
+use crate::{activity, row, truncate};
 
 const START: &str = include_str!("sql/start_table_if_planned.sql");
 const SNOOZE: &str = include_str!("sql/snooze_start_if_planned.sql");
+const LOCK_TOGETHER: &str = include_str!("sql/lock_tables_truncated_together.sql");
+const PARENT_IN_THE_WAY: &str = include_str!("sql/read_parent_in_the_way.sql");
+const NOTE_REFERENCES: &str = include_str!("sql/note_references.sql");
+const CHILDREN: &str = include_str!("sql/list_children_to_start.sql");
 const READ_STATE: &str = include_str!("sql/read_table_state.sql");
-/// For status rows and rows of the target.
-pub(crate) const SHORT_LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
-/// Everybody else queues behind our exclusive lock while it waits for a person's, so each try is short.
-const EXCLUSIVE_LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
 
 /// What a start did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,20 +40,35 @@ impl Start {
 }
 
 /// Starts a planned table: `planned` -> `loading`, the truncate or tail delete and the index drop, in one
-/// transaction, under a short lock timeout. Whoever comes second gets [`Start::NotStartable`].
+/// transaction, under a short lock timeout. Whoever comes second gets [`Start::NotStartable`], as does a table that
+/// waits for one of its run that it refers to.
 ///
 /// # Errors
 /// What PostgreSQL says, for instance 55P03 when somebody holds a lock on the target
-/// (`thaw_postgres::blocking` names whom); nothing has changed then.
+/// (`thaw_postgres::blocking` names whom); [`StoreError::ParentFailed`] and [`StoreError::TruncateReferenced`], which no
+/// repetition mends. Nothing has changed then.
 pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Result<Start, StoreError> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
-    let Some(started) = transaction.query_opt(START, &[&table.0, &run.0]).await? else {
+    let name = activity::of_table(run, table, "start");
+    activity::begin(&transaction, &name, activity::START).await?;
+    let together = lock_together(&transaction, run, table).await?;
+    let started = match is_in_the_way(&transaction, run, table).await? {
+        false => transaction.query_opt(START, &[&table.0, &run.0]).await?,
+        true => None,
+    };
+    let prepared = match started {
+        Some(started) => {
+            let plan: TablePlan = row::json(&started, "plan", "plan")?;
+            prepare_target(&transaction, (run, table), &plan, &together).await?
+        }
+        None => false,
+    };
+    if !prepared {
         transaction.rollback().await?;
         return Ok(Start::NotStartable(read_table(client, run, table).await?));
-    };
-    let plan: TablePlan = row::json(&started, "plan", "plan")?;
-    prepare_target(&transaction, table, &plan).await?;
+    }
+    transaction.execute(NOTE_REFERENCES, &[&table.0, &run.0]).await?;
+    thaw_faults::reach("before_start_commit");
     transaction.commit().await?;
     Ok(Start::Started(read_table(client, run, table).await?))
 }
@@ -80,6 +96,42 @@ pub async fn snooze_start(
     Ok(Some(Snoozed { tries: row.try_get("start_tries")?, pause: Duration::from_secs_f64(seconds.max(0.0)) }))
 }
 
+/// Locks the table's row, and those of the tables that are emptied with it.
+async fn lock_together(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    table: TableId,
+) -> Result<Vec<i64>, StoreError> {
+    let rows = transaction.query(LOCK_TOGETHER, &[&table.0, &run.0]).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// True: a parent has not ended. A failed one fails the start.
+async fn is_in_the_way(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    table: TableId,
+) -> Result<bool, StoreError> {
+    let Some(row) = transaction.query_opt(PARENT_IN_THE_WAY, &[&table.0, &run.0]).await? else {
+        return Ok(false);
+    };
+    if row.try_get::<_, bool>("has_failed")? {
+        return Err(StoreError::ParentFailed {
+            table: row.try_get("table_name")?,
+            constraint: row.try_get("constraint_name")?,
+        });
+    }
+    Ok(true)
+}
+
+/// The tables that waited for this one, which has ended: hint at them, so that they start (or fail with it) at once.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn children_to_start(client: &Client, run: RunId, table: TableId) -> Result<Vec<Job>, StoreError> {
+    client.query(CHILDREN, &[&table.0, &run.0]).await?.iter().map(table_job).collect()
+}
+
 /// What the status tables say about a table: the proof for a message about it that needed no work.
 ///
 /// # Errors
@@ -92,39 +144,46 @@ pub async fn read_table(client: &Client, run: RunId, table: TableId) -> Result<R
     Ok(Recorded::table(run, table, outcome))
 }
 
+/// False: it is too early, nothing was done.
 async fn prepare_target(
     transaction: &Transaction<'_>,
-    table: TableId,
+    (run, table): (RunId, TableId),
+    plan: &TablePlan,
+    together: &[i64],
+) -> Result<bool, StoreError> {
+    let target = qualified(&plan.target.schema, &plan.target.table);
+    if plan.start.drop_indexes {
+        truncate::lock_exclusively(transaction, (run, table), std::slice::from_ref(&target)).await?;
+        indexes::save_and_drop(transaction, table, &plan.target.schema, &plan.target.table).await?;
+    }
+    if plan.start.truncate {
+        return truncate::once(transaction, (run, table), &target, together).await;
+    }
+    if let Some(tail) = &plan.start.replace_tail {
+        transaction.batch_execute(&delete_tail(&target, tail)).await?;
+    }
+    Ok(true)
+}
+
+/// The truncate or the delete of the tail of a fresh execution, which the table's earlier one has done before.
+pub(crate) async fn clear_target(
+    transaction: &Transaction<'_>,
+    (run, table): (RunId, TableId),
     plan: &TablePlan,
 ) -> Result<(), StoreError> {
     let target = qualified(&plan.target.schema, &plan.target.table);
-    if plan.start.truncate || plan.start.drop_indexes {
-        transaction.batch_execute(EXCLUSIVE_LOCK_TIMEOUT).await?;
-        transaction.batch_execute(&format!("lock table {target} in access exclusive mode")).await?;
-        transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
-    }
-    if plan.start.drop_indexes {
-        indexes::save_and_drop(transaction, table, &plan.target.schema, &plan.target.table).await?;
-    }
-    clear_target(transaction, plan).await
-}
-
-/// The truncate or the delete of the tail, once per execution. Takes the table's lock as a truncate does.
-pub(crate) async fn clear_target(transaction: &Transaction<'_>, plan: &TablePlan) -> Result<(), StoreError> {
-    let target = qualified(&plan.target.schema, &plan.target.table);
     if plan.start.truncate {
-        transaction.batch_execute(EXCLUSIVE_LOCK_TIMEOUT).await?;
-        // Never CASCADE: a table that refers to this one is an error that names the constraint.
-        transaction.batch_execute(&format!("truncate table {target}")).await?;
-        transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
+        let together = lock_together(transaction, run, table).await?;
+        truncate::again(transaction, (run, table), &target, &together).await?;
     } else if let Some(tail) = &plan.start.replace_tail {
-        transaction.batch_execute(SHORT_LOCK_TIMEOUT).await?;
+        let name = activity::of_table(run, table, "start");
+        activity::begin(transaction, &name, activity::START).await?;
         transaction.batch_execute(&delete_tail(&target, tail)).await?;
     }
     Ok(())
 }
 
-fn qualified(schema: &PgIdent, table: &PgIdent) -> String {
+pub(crate) fn qualified(schema: &PgIdent, table: &PgIdent) -> String {
     format!("{}.{}", schema.quoted(), table.quoted())
 }
 

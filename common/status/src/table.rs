@@ -16,7 +16,7 @@ use crate::start::read_table;
 const LOCK_RUN: &str = include_str!("sql/lock_run_if_planner_fence_mine.sql");
 const STORE_PLAN: &str = include_str!("sql/store_plan_if_planning.sql");
 const COPY_CHUNKS: &str = include_str!("sql/copy_chunks.sql");
-const HAS_UNFINISHED_PARENT: &str = include_str!("sql/read_has_unfinished_parent.sql");
+const REFERENCE_TROUBLE: &str = include_str!("sql/read_reference_trouble.sql");
 const FAIL: &str = include_str!("sql/fail_table_if_not_started.sql");
 const FAIL_START: &str = include_str!("sql/fail_start_if_planned.sql");
 const NOTE_ERROR: &str = include_str!("sql/note_table_error_if_loading.sql");
@@ -300,12 +300,32 @@ pub async fn take_hints_within_cap(client: &mut Client, table: TableId) -> Resul
     rows.iter().map(chunk_job).collect()
 }
 
-/// Whether the table's target refers by a foreign key to a target that the same run still loads: then 23503 passes.
+/// What 23503 means for a chunk whose table refers to other tables of its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceTrouble {
+    /// The row may still come: from a table that has not ended, or from another chunk of a cycle of tables.
+    Passes,
+    /// Nobody is left who is likely to bring it, but tables that refer to each other get their attempts.
+    Counts,
+    /// Nobody will bring it.
+    Stays,
+}
+
+/// Asks it.
 ///
 /// # Errors
 /// What PostgreSQL says.
-pub async fn has_unfinished_parent(client: &Client, table: TableId) -> Result<bool, StoreError> {
-    Ok(client.query_one(HAS_UNFINISHED_PARENT, &[&table.0]).await?.try_get("waits")?)
+pub async fn reference_trouble(
+    client: &Client,
+    run: RunId,
+    chunk: ChunkId,
+) -> Result<ReferenceTrouble, StoreError> {
+    let row = client.query_one(REFERENCE_TROUBLE, &[&chunk.table.0, &chunk.number, &run.0]).await?;
+    Ok(match row.try_get::<_, Option<&str>>("trouble")? {
+        Some("passes") => ReferenceTrouble::Passes,
+        Some(_) => ReferenceTrouble::Counts,
+        None => ReferenceTrouble::Stays,
+    })
 }
 
 /// A row of `database, run_id, table_id, chunk_no` as a message.

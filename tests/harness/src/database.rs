@@ -77,10 +77,23 @@ impl TestDatabase {
     /// # Errors
     /// There is no pg_dump, or it fails.
     pub fn dump(&self) -> Result<String> {
+        self.pg_dump(&["--no-owner"])
+    }
+
+    /// The definition of a table and of everything that belongs to it, as [`TestDatabase::dump`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn dump_definition(&self, table: &str) -> Result<String> {
+        self.pg_dump(&["--schema-only", "--table", table])
+    }
+
+    fn pg_dump(&self, arguments: &[&str]) -> Result<String> {
         let beside_the_server = search::postgres_bin()?.join("pg_dump");
         let program = if beside_the_server.is_file() { beside_the_server } else { "pg_dump".into() };
         let dumped = Command::new(program)
-            .args(["--no-owner", "--dbname", &self.url()])
+            .args(arguments)
+            .args(["--dbname", &self.url()])
             .output()
             .context("cannot run pg_dump")?;
         ensure!(dumped.status.success(), "pg_dump failed: {}", String::from_utf8_lossy(&dumped.stderr));

@@ -11,14 +11,15 @@ mod sequences;
 use std::time::Instant;
 
 use thaw_model::plan::Decision;
-use thaw_model::{Classify as _, Disposition, ErrorReport, RunId, TableId, WorkerId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId, WorkerId};
 use thaw_postgres::{Client, PoolSet};
 use thaw_status::{FinalizeClaim, StoreError};
 use thaw_telemetry::Metrics;
 
 use crate::databases::Databases;
 
-/// Finalizes the table if no chunk of it is open and nobody else does; ends its run if it was the last.
+/// Finalizes the table if no chunk of it is open and nobody else does; ends its run if it was the last. Returns the
+/// tables that waited for it.
 ///
 /// # Errors
 /// What the status store or the target says. The lease runs out then, and redispatch has it done again.
@@ -27,10 +28,10 @@ pub async fn finalize_if_done(
     database: &str,
     (run, table): (RunId, TableId),
     (worker, metrics): (&WorkerId, &Metrics),
-) -> Result<(), StoreError> {
+) -> Result<Vec<Job>, StoreError> {
     let mut client = databases.client(database).await?;
     let Some(claim) = thaw_status::claim_finalize(&mut client, run, table, worker).await? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     thaw_faults::reach("during_finalize");
     tracing::info!(fence = %claim.fence, "finalizing table");
@@ -49,7 +50,7 @@ pub async fn finalize_if_done(
     if let Some(state) = thaw_status::end_run(&mut client, run).await? {
         tracing::info!(run_id = %run, %state, "run ended");
     }
-    Ok(())
+    thaw_status::start::children_to_start(&client, run, table).await
 }
 
 async fn finish(
@@ -74,7 +75,9 @@ async fn finish(
     if let Some(error) = &error {
         tracing::error!(class = %error.class, error = %error.text, "table cannot be completed");
     }
-    thaw_status::finish_finalize(client, claim, error.as_ref(), &decisions).await
+    let finished = thaw_status::finish_finalize(client, claim, error.as_ref(), &decisions).await;
+    thaw_faults::reach("after_finalize");
+    finished
 }
 
 /// The steps in order. `Ok(Some(..))`: something is wrong with the table that a person must see.
@@ -86,10 +89,12 @@ async fn steps(
 ) -> Result<Option<ErrorReport>, StoreError> {
     let plan = thaw_status::read_plan(client, claim.table).await?.map(|stored| stored.plan);
     timed(metrics, "indexes", indexes::restore(client, claim)).await?;
+    thaw_faults::reach("after_indexes");
     if let Some(plan) = &plan {
         timed(metrics, "sequences", sequences::advance(client, plan, decisions)).await?;
         timed(metrics, "analyze", analyze::analyze(client, plan, decisions)).await?;
     }
+    thaw_faults::reach("after_analyze");
     match &plan {
         Some(plan) => timed(metrics, "account", account::check(client, claim, plan)).await,
         None => Ok(None),

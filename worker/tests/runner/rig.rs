@@ -243,6 +243,7 @@ fn settings() -> FleetSettings {
         heartbeat: Duration::from_millis(500),
         redispatch: Duration::from_millis(500),
         first_hint: Duration::from_secs(1),
+        ..FleetSettings::default()
     }
 }
 

@@ -116,6 +116,7 @@ pub(crate) fn settings(lease: Duration) -> FleetSettings {
         heartbeat: lease / 4,
         redispatch: Duration::from_millis(100),
         first_hint: Duration::from_secs(60),
+        ..FleetSettings::default()
     }
 }
 

@@ -7,6 +7,7 @@ mod fixture;
 mod load;
 mod migrations;
 mod redispatch;
+mod references;
 mod resume;
 mod runs;
 mod start;

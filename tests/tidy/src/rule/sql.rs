@@ -4,10 +4,11 @@ use crate::source::Source;
 use crate::tree::{Finding, Tree};
 
 /// Modules whose statements are put together from the names of a user's tables, indexes and sequences.
-const RENDERED: [&str; 6] = [
+const RENDERED: [&str; 7] = [
     "common/snowflake/src/chunk_query.rs",
     "common/status/src/indexes.rs",
     "common/status/src/start.rs",
+    "common/status/src/truncate.rs",
     "common/postgres/src/startup.rs",
     "worker/src/finalize/analyze.rs",
     "worker/src/finalize/sequences.rs",

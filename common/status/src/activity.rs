@@ -1,0 +1,68 @@
+//! What a transaction calls itself in `pg_stat_activity`, and how long its statements may take: set inside the
+//! transaction, so that a session of a pool is another's again behind it.
+
+use thaw_model::{ChunkId, RunId, TableId};
+use tokio_postgres::Transaction;
+
+use crate::error::StoreError;
+
+/// PostgreSQL cuts names off at 63 bytes.
+const LONGEST: usize = 63;
+
+/// `thaw/<run>/<table>/<chunk>`, as the status tables number them.
+pub(crate) fn of_chunk(run: RunId, chunk: ChunkId) -> String {
+    cut(format!("thaw/{run}/{chunk}"))
+}
+
+/// `thaw/<run>/<table>/start`, or `finalize`.
+pub(crate) fn of_table(run: RunId, table: TableId, step: &str) -> String {
+    cut(format!("thaw/{run}/{table}/{step}"))
+}
+
+fn cut(mut name: String) -> String {
+    name.truncate(LONGEST);
+    name
+}
+
+/// What a phase may take. Locks are waited for shortly where somebody else's work would queue behind ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) lock: &'static str,
+    /// `0`: as long as it takes.
+    pub(crate) statement: &'static str,
+}
+
+/// For status rows and rows of the target.
+pub(crate) const START: Limits = Limits { lock: "3s", statement: "1h" };
+/// Everybody else queues behind our exclusive lock while it waits for a person's; redispatch tries again every few
+/// seconds, so each try is short.
+pub(crate) const EXCLUSIVE: Limits = Limits { lock: "500ms", statement: "1h" };
+/// An index build takes as long as it takes; under its lock the target is read and nothing is written but by us.
+pub(crate) const INDEX: Limits = Limits { lock: "30s", statement: "0" };
+
+/// Sets name and limits for the rest of the transaction.
+pub(crate) async fn begin(
+    transaction: &Transaction<'_>,
+    name: &str,
+    limits: Limits,
+) -> Result<(), StoreError> {
+    transaction.execute(SET, &[&name, &limits.lock, &limits.statement]).await?;
+    Ok(())
+}
+
+const SET: &str = include_str!("sql/set_activity.sql");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_fits_into_what_postgres_shows() {
+        let run = RunId::generate();
+        let chunk = ChunkId { table: TableId(4_711), number: 10_967 };
+        assert_eq!(of_chunk(run, chunk), format!("thaw/{run}/4711/10967"));
+        let long = of_table(run, TableId(i64::MAX), "finalize");
+        assert_eq!(long.len(), LONGEST);
+        assert!(long.starts_with(&format!("thaw/{run}/{}", i64::MAX)));
+    }
+}
