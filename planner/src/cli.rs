@@ -16,16 +16,8 @@ const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 
 2 partial, failed, cancelled or superseded, 3 another run holds a table, 4 interrupted.";
 
 /// What people will look for that this version does not do.
-const LATER: &[&str] = &[
-    "--no-resume",
-    "--resume-max-age",
-    "--resume-run-id",
-    "--show-ranges",
-    "retry",
-    "verify",
-    "quarantine",
-    "prune",
-];
+const LATER: &[&str] =
+    &["--no-resume", "--resume-max-age", "--resume-run-id", "--show-ranges", "retry", "quarantine", "prune"];
 
 /// Loads Snowflake tables into PostgreSQL: plans them, hands their chunks to workers and follows them to the end.
 #[derive(Debug, Parser)]
@@ -68,6 +60,8 @@ pub enum Command {
     Status(StatusArgs),
     /// End a running run; what was loaded stays
     Cancel(CancelArgs),
+    /// Compare both sides as they are now; exit code 2 where they differ
+    Verify(VerifyArgs),
     /// Make or update the status tables in every target database (run does it too)
     Init,
     /// Print the JSON Schema of the configuration
@@ -112,6 +106,23 @@ pub struct CheckArgs {
     /// Only the configuration; nothing is connected
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Only this source; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Only this table, as source or target spells it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub table: Vec<String>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Show the values of keys and watermark that differ: they are data
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// Flags of `status`.

@@ -20,4 +20,5 @@ pub mod select;
 pub mod session;
 pub mod snapshot;
 pub mod strategy;
+pub mod verify;
 pub mod watermark;

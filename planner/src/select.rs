@@ -66,6 +66,17 @@ impl Selected<'_> {
             && self.entry.target == *table
     }
 
+    /// Another enabled entry of the configuration loads the same target.
+    #[must_use]
+    pub fn shares_target(&self, config: &Config) -> bool {
+        let enabled = config.sources.iter().filter(|source| source.enabled);
+        enabled.flat_map(|source| source.tables.iter().map(move |entry| Selected { source, entry })).any(
+            |other| {
+                other.entry.enabled && other.entry.path != self.entry.path && self.shares_target_with(&other)
+            },
+        )
+    }
+
     /// Loads into the same target as `other`.
     #[must_use]
     pub fn shares_target_with(&self, other: &Selected<'_>) -> bool {

@@ -6,6 +6,7 @@ pub mod init;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ async fn connected(command: &Command, config: Config) -> Exit {
         Command::Check(_) => check::online(&config).await,
         Command::Status(args) => status::execute(args, &config).await,
         Command::Cancel(args) => cancel::execute(&args.run, &config).await,
+        Command::Verify(args) => verify::execute(args, &config).await,
         Command::Init => init::execute(&config).await,
         Command::Schema => schema::print(),
     }

@@ -20,4 +20,5 @@ mod secrets;
 mod shutdown;
 mod snapshot;
 mod snapshot_gone;
+mod verify;
 mod watermark;
