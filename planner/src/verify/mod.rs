@@ -9,11 +9,11 @@ use thaw_config::Config;
 use thaw_model::plan::SourcePlan;
 use thaw_model::{PgIdent, SfIdent, TargetType};
 use thaw_postgres::PgError;
-use thaw_snowflake::{ChunkQueryError, SnowflakeError, SqlFault, chunk_query};
+use thaw_snowflake::{ChunkQueryError, SnowflakeError, chunk_query};
 
 use crate::columns::Watermark;
 use crate::filter::{self, FilterError, SentFilter};
-use crate::introspect::source::{self, TimeTravel};
+use crate::introspect::source;
 use crate::preflight::Ready;
 use crate::session::Session;
 use crate::snapshot;
@@ -159,15 +159,13 @@ async fn read_source(
     (filter, columns): (&SentFilter, &[Column]),
 ) -> Result<(Option<String>, Vec<Option<String>>), VerifyError> {
     let entry = ready.selected.entry;
+    let moment = snapshot::choose(&ready.time_travel, &ready.server_time).await;
     let mut plan = SourcePlan {
         database: ready.selected.source.source_database.clone(),
         schema: ready.selected.source.source_schema.clone(),
         table: entry.source.clone(),
         timezone: entry.timezone.clone(),
-        snapshot: match ready.time_travel {
-            TimeTravel::None { .. } => None,
-            TimeTravel::Available | TimeTravel::Unknown => snapshot::before(&ready.server_time),
-        },
+        snapshot: moment.and_then(|chosen| chosen.at),
         filter: filter.text.clone(),
         watermark: None,
     };
@@ -181,7 +179,7 @@ async fn read_source(
                 let row = answer.rows.into_iter().next().ok_or(VerifyError::Shape)?;
                 return Ok((plan.snapshot, row));
             }
-            Err(SnowflakeError::Sql { fault: SqlFault::SnapshotGone, .. }) if plan.snapshot.is_some() => {
+            Err(error) if plan.snapshot.is_some() && snapshot::is_refusal(&error, &ready.time_travel) => {
                 plan.snapshot = None;
             }
             Err(error) => return Err(error.into()),
