@@ -140,8 +140,14 @@ fn columns(ready: &Ready<'_>) -> Vec<Column> {
             source_type: planned.source_type,
             target: planned.target.clone(),
             target_type: planned.target_type.clone(),
+            is_collated: mapped
+                .watermark
+                .as_ref()
+                .is_some_and(|known| known.target == *name && known.is_collated),
+            may_change: planned.lossy,
         };
-        let kind = Kind::of(&pair, timezone).filter(|_| planned.source_type.is_ordered());
+        // As without keys: the values themselves must mean the same on both sides.
+        let kind = Kind::of(&pair, timezone, false).filter(|_| planned.source_type.is_ordered());
         columns.push(Column {
             source: pair.source,
             target: pair.target,
