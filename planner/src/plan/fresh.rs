@@ -2,8 +2,10 @@
 //!
 //! The bound is the predecessor's: a greatest watermark read now would lie above rows that it has never loaded.
 
-use thaw_model::TablePlan;
+use std::mem::discriminant;
+
 use thaw_model::plan::{Decision, LoadMode, LoadPlan, OnDuplicate, StartPlan};
+use thaw_model::{SfIdent, TablePlan};
 
 use crate::columns::Mapped;
 use crate::load_mode;
@@ -12,14 +14,19 @@ use crate::load_mode;
 const DECIDED_AGAIN: &[&str] = &["strategy", "snapshot", "execution"];
 
 /// Why there is no fresh execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the snapshot is gone in the middle of the load; {rows_there} rows of this run are in the target, and without \
-     uniqueness_columns, a bound or truncate_onstart nothing tells them from the rows that would load again: empty the \
-     table (or delete what this run has added) and load it with `planner run --full`, or set truncate_onstart"
-)]
-pub struct NotCombinable {
-    pub rows_there: i64,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotCombinable {
+    #[error(
+        "the snapshot is gone in the middle of the load; {rows_there} rows of this run are in the target, and without \
+         uniqueness_columns, a bound or truncate_onstart nothing tells them from the rows that would load again: empty the \
+         table (or delete what this run has added) and load it with `planner run --full`, or set truncate_onstart"
+    )]
+    RowsThere { rows_there: i64 },
+    #[error(
+        "the snapshot is gone in the middle of the load, and the table that took its place has a watermark \"{column}\" of \
+         another type, in which the bound says nothing: load it with `planner run --full`"
+    )]
+    Watermark { column: SfIdent },
 }
 
 /// The plan up to its strategy, snapshot and chunks. The columns are those of now: a replaced table may have others.
@@ -28,7 +35,9 @@ pub(super) fn plan(
     mapped: &Mapped,
     rows_there: i64,
 ) -> Result<TablePlan, NotCombinable> {
-    let load = load(&earlier.load, &earlier.start, rows_there).ok_or(NotCombinable { rows_there })?;
+    check_bound(earlier, mapped)?;
+    let load =
+        load(&earlier.load, &earlier.start, rows_there).ok_or(NotCombinable::RowsThere { rows_there })?;
     let mut decisions = earlier.decisions.clone();
     decisions.retain(|decision| !DECIDED_AGAIN.contains(&decision.subject.as_str()));
     let is_removed = earlier.start.truncate || earlier.start.replace_tail.is_some();
@@ -65,6 +74,15 @@ pub(super) fn plan(
         decisions,
         ..earlier.clone()
     })
+}
+
+/// A bound is text of its column's type: in another type it may select other rows.
+fn check_bound(earlier: &TablePlan, mapped: &Mapped) -> Result<(), NotCombinable> {
+    let Some(bound) = &earlier.source.watermark else { return Ok(()) };
+    let is_same = mapped.watermark.as_ref().is_some_and(|now| {
+        now.source == bound.column && discriminant(&now.source_type) == discriminant(&bound.source_type)
+    });
+    if is_same { Ok(()) } else { Err(NotCombinable::Watermark { column: bound.column.clone() }) }
 }
 
 /// How rows load over those that an earlier execution has left; `None`: they would be doubled.

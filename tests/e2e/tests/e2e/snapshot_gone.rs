@@ -66,7 +66,7 @@ async fn replace(stage: &Stage) -> Result<()> {
 /// (status, execution, error class, error text) of the newest row of the table.
 async fn table(stage: &Stage) -> Result<(String, i32, Option<String>, Option<String>)> {
     let read = "select status, execution, error_class, error_text from migration_status.migration_table_status \
-                order by table_id desc limit 1";
+                where target_table = 't' order by table_id desc limit 1";
     let row = stage.client.query_one(read, &[]).await?;
     Ok((row.get(0), row.get(1), row.get(2), row.get(3)))
 }
@@ -107,8 +107,57 @@ async fn an_initial_full_load_goes_on_as_upsert_over_the_rows_that_are_there() -
 }
 
 #[tokio::test]
+async fn a_history_that_has_expired_is_a_snapshot_that_is_gone() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, keyed())).await?;
+    let planner = stage.planner_run()?;
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    let change = "update TPCH.SF.T set NAME = 'second' where ID in (1, 250, 599)";
+    stage.emulator.sql_committed(&[change], 0.0).await?;
+    // Two days, of which the table remembers one.
+    stage.emulator.advance_clock(json!({ "advance_seconds": 172_800 })).await?;
+    worker.signal(Signal::CONT)?;
+    stage.expect_completed(planner).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_fresh_execution(&stage, 600).await
+}
+
+#[tokio::test]
+async fn one_process_alone_plans_a_table_anew_too() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, keyed())).await?;
+    let gone = json!({
+        "match": { "kind": "submit", "sql_contains": "\"NAME\"", "after": 2, "times": 1 }, "action": "snapshot_gone",
+    });
+    stage.emulator.fault(gone).await?;
+    let said = stage.fleet.planner("planner", &["run", "--local"])?.run(PATIENCE).await?;
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_fresh_execution(&stage, 600).await
+}
+
+#[tokio::test]
+async fn rows_that_are_never_updated_are_not_doubled_by_a_fresh_execution() -> Result<()> {
+    let entry = entry(json!({ "uniqueness_columns": ["ID"], "insert_only_mode": true }));
+    let stage = Stage::set(setting(KEYED, entry)).await?;
+    let planner = stage.planner_run()?;
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    stage
+        .emulator
+        .sql_committed(&["insert into TPCH.SF.T values (600, '2024-01-02 00:00:00', 'new')"], 0.0)
+        .await?;
+    stage.emulator.replace("TPCH", "SF", "T").await?;
+    worker.signal(Signal::CONT)?;
+    stage.expect_completed(planner).await?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_fresh_execution(&stage, 601).await
+}
+
+#[tokio::test]
 async fn a_table_that_truncates_is_truncated_once_more() -> Result<()> {
-    let stage = Stage::set(setting(KEYLESS, entry(json!({ "truncate_onstart": true })))).await?;
+    let mut setting = setting(KEYLESS, entry(json!({ "truncate_onstart": true, "disable_index": true })));
+    setting
+        .target_sql
+        .push("create index t_name on t (\"NAME\"); insert into t values (9999, null, 'old')".into());
+    let stage = Stage::set(setting).await?;
     let planner = stage.planner_run()?;
     let mut worker = stopped_after_two(&stage, "worker").await?;
     replace(&stage).await?;
@@ -116,7 +165,16 @@ async fn a_table_that_truncates_is_truncated_once_more() -> Result<()> {
     worker.signal(Signal::CONT)?;
     stage.expect_completed(planner).await?;
     stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    expect_index(&stage).await?;
     expect_fresh_execution(&stage, 600).await
+}
+
+async fn expect_index(stage: &Stage) -> Result<()> {
+    wait::until("the index to be back", PATIENCE, async || {
+        let found = stage.client.query_one("select count(*) from pg_indexes where indexname = 't_name'", &[]);
+        Ok(found.await?.get::<_, i64>(0) == 1)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -144,12 +202,24 @@ async fn a_replaced_tail_is_replaced_once_more_from_the_same_bound() -> Result<(
 
 #[tokio::test]
 async fn rows_without_keys_that_would_be_doubled_fail_the_table_and_say_how_many_they_are() -> Result<()> {
-    let stage = Stage::set(setting(KEYLESS, entry(json!({ "append": true })))).await?;
+    let append = entry(json!({ "append": true, "disable_index": true }));
+    let mut setting = setting(KEYLESS, append);
+    setting.target_sql.push("create index t_name on t (\"NAME\")".into());
+    setting.target_sql.push("create table other (\"ID\" bigint primary key, \"NAME\" text)".into());
+    setting.source_sql.push("create table TPCH.SF.OTHER (ID number(38,0), NAME varchar)".into());
+    setting.source_sql.push("insert into TPCH.SF.OTHER values (1, 'a')".into());
+    let other =
+        json!({ "enabled": true, "source": "OTHER", "target": "other", "uniqueness_columns": ["ID"] });
+    setting.entries.push(other);
+    let stage = Stage::set(setting).await?;
     let mut planner = stage.planner_run()?;
     let mut worker = stopped_after_two(&stage, "worker").await?;
     replace(&stage).await?;
     worker.signal(Signal::CONT)?;
     assert_eq!(planner.wait(PATIENCE).await?, 2);
+    assert_eq!(stage.status().await?.state, "partial");
+    stage.expect_table_equal("TPCH.SF.OTHER", "other").await.context("the other table is not disturbed")?;
+    expect_index(&stage).await?;
     let (state, _, class, text) = table(&stage).await?;
     let text = text.unwrap_or_default();
     ensure!((state.as_str(), class.as_deref()) == ("failed", Some("snapshot_gone")), "{state} {class:?}");
