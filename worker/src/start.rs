@@ -8,7 +8,7 @@ use thaw_status::{Start, StoreError};
 use crate::lock_holders::lock_holders;
 
 /// Hints a page: a table may have a hundred thousand chunks.
-const PAGE: i64 = 1000;
+const PAGE: i64 = 4096;
 
 /// Starts the table if it is planned and its turn has come, and then publishes a hint for each of its chunks (as many
 /// as its cap allows). Harmless on any other table.
@@ -76,15 +76,21 @@ async fn publish_hints<P: Publisher>(
     publisher: &P,
     table: TableId,
 ) -> Result<(), StoreError> {
-    let mut after = None;
+    let mut jobs = thaw_status::list_hints(client, table, None, PAGE).await?;
     loop {
-        let jobs = thaw_status::list_hints(client, table, after, PAGE).await?;
-        let last = jobs.iter().filter_map(chunk_number).max();
         let is_page = i64::try_from(jobs.len()).unwrap_or(i64::MAX) >= PAGE;
-        if !publish(publisher, &jobs).await || !is_page || last <= after {
+        let last = jobs.iter().filter_map(chunk_number).max();
+        if !is_page || last.is_none() {
+            publish(publisher, &jobs).await;
             return Ok(());
         }
-        after = last;
+        // The next page is read while the broker confirms this one.
+        let reading = thaw_status::list_hints(client, table, last, PAGE);
+        let (is_taken, next) = tokio::join!(publish(publisher, &jobs), reading);
+        if !is_taken {
+            return Ok(());
+        }
+        jobs = next?;
     }
 }
 

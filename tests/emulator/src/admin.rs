@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::clock::Advance;
 use crate::execution::nanoseconds;
 use crate::faults::Rule;
+use crate::prepared;
 use crate::state::Emulator;
 
 type Answer = (StatusCode, Json<Value>);
@@ -29,6 +30,7 @@ pub(crate) fn router(emulator: Arc<Emulator>) -> Router {
         .route("/clock", get(read_clock).post(advance_clock))
         .route("/statements", get(list_statements).delete(clear_statements))
         .route("/sql", post(execute))
+        .route("/answers", post(prepare).delete(clear_prepared))
         .route("/deny", post(deny).delete(allow))
         .route("/replace", post(replace))
         .with_state(emulator)
@@ -181,6 +183,24 @@ async fn execute_one(emulator: &Emulator, sql: &str, direct: &DirectSql) -> Resu
         StatementKind::Query | StatementKind::Ddl => Value::Null,
     };
     Ok(json!({"columns": columns, "rows": output.rows.collect().await?, "changed": changed}))
+}
+
+/// Answers statements with the rows of another one from now on.
+async fn prepare(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    answer: Result<Json<prepared::Answer>, JsonRejection>,
+) -> Answer {
+    match answer {
+        Ok(Json(answer)) => {
+            emulator.prepared.add(answer);
+            ok(json!({}))
+        }
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+async fn clear_prepared(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {
+    ok(json!({"removed": emulator.prepared.clear()}))
 }
 
 /// `POST /deny`, `DELETE /deny`

@@ -43,7 +43,7 @@ async fn ending(emulator: &Emulator, statement: &Statement, mood: Mood) -> State
 async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Result<ResultSet, SqlError> {
     let submission = &statement.submission;
     let request = ExecuteRequest {
-        sql: submission.sql.clone(),
+        sql: emulator.prepared.instead_of(&submission.sql),
         database: submission.database.clone(),
         schema: submission.schema.clone(),
         warehouse: submission.warehouse.clone(),

@@ -18,6 +18,7 @@ mod jwt;
 mod listener;
 mod load;
 mod partitions;
+mod prepared;
 mod result_set;
 mod serve;
 mod spool;

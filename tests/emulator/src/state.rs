@@ -12,6 +12,7 @@ use crate::auth::Directory;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::partitions::PartitionLimits;
+use crate::prepared::Prepared;
 use crate::spool::Spool;
 use crate::statements::Statements;
 
@@ -23,6 +24,7 @@ pub(crate) struct Emulator {
     pub(crate) clock: Clock,
     pub(crate) adversity: Adversity,
     pub(crate) faults: Faults,
+    pub(crate) prepared: Prepared,
     pub(crate) statements: Statements,
     pub(crate) spool: Arc<Spool>,
     pub(crate) settings: Settings,
@@ -64,6 +66,7 @@ impl Emulator {
             clock: Clock::default(),
             adversity: parts.adversity,
             faults: Faults::default(),
+            prepared: Prepared::default(),
             statements: Statements::default(),
             spool: Arc::new(parts.spool),
             settings: parts.settings,

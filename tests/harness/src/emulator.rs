@@ -187,6 +187,15 @@ impl Emulator {
         Ok(())
     }
 
+    /// Answers statements that contain `sql_contains` with the rows of another statement: what an aggregate would find in
+    /// a table that no test machine holds.
+    ///
+    /// # Errors
+    /// The request is refused.
+    pub async fn answer(&self, sql_contains: &str, sql: &str) -> Result<()> {
+        self.post("answers", &json!({"sql_contains": sql_contains, "sql": sql})).await.map(drop)
+    }
+
     /// Hides a table from a role, as if it did not exist there.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Publishing: one connection of its own, a bounded window of unconfirmed messages, and an answer for every message.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Event};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Event, PublisherConfirm};
 use thaw_model::Job;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -21,6 +22,8 @@ use crate::error::QueueError;
 /// Unconfirmed messages at a time. From 256 to 1024 a broker confirms thousands a second with under 1 MB in flight;
 /// without a bound it costs 85 MB, one by one a tenth of the speed.
 const WINDOW: usize = 512;
+/// Messages that are published once more together when one of them was not taken.
+const PAGE: usize = 4096;
 /// How many bytes of a lost message are logged, in hexadecimal.
 const LOGGED_BYTES: usize = 128;
 const PERSISTENT: u8 = 2;
@@ -53,10 +56,10 @@ impl std::fmt::Debug for Session {
 
 impl crate::Publisher for RabbitPublisher {
     async fn publish(&self, jobs: &[Job]) -> Result<(), QueueError> {
-        for window in jobs.chunks(WINDOW) {
-            let messages: Vec<Vec<u8>> = window.iter().map(Job::encode).collect();
+        for page in jobs.chunks(PAGE) {
+            let messages: Vec<Vec<u8>> = page.iter().map(Job::encode).collect();
             let properties = properties();
-            self.publish_window(&self.shared.broker.names().chunks, &messages, &properties).await?;
+            self.publish_page(&self.shared.broker.names().chunks, &messages, &properties).await?;
         }
         Ok(())
     }
@@ -85,7 +88,7 @@ impl RabbitPublisher {
         headers.insert("x-thaw-reason".into(), AMQPValue::LongString(why.as_str().into()));
         let properties = properties().with_headers(headers);
         let copied =
-            self.publish_window(&self.shared.broker.names().dead, &[bytes.to_vec()], &properties).await;
+            self.publish_page(&self.shared.broker.names().dead, &[bytes.to_vec()], &properties).await;
         match copied {
             Ok(()) => {
                 tracing::warn!(reason = %why, byte_count = bytes.len(), "message moved to the dead queue");
@@ -104,9 +107,9 @@ impl RabbitPublisher {
         }
     }
 
-    /// Publishes one window and waits for its confirms. A window with a message that nobody took is published once
-    /// more on a new connection, which declares the queues again; a doubled hint is harmless.
-    async fn publish_window(
+    /// Publishes one page and waits for its confirms. A page with a message that nobody took is published once more on
+    /// a new connection, which declares the queues again; a doubled hint is harmless.
+    async fn publish_page(
         &self,
         queue: &str,
         messages: &[Vec<u8>],
@@ -166,15 +169,26 @@ impl Session {
     ) -> Result<(), QueueError> {
         self.await_unblocked().await?;
         let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let mut confirms = Vec::with_capacity(messages.len());
+        let mut confirms = VecDeque::with_capacity(WINDOW.min(messages.len()));
         for message in messages {
+            // Half of the window stays under way while the older half is waited for: the broker always has work.
+            if confirms.len() == WINDOW {
+                self.await_confirms(confirms.drain(..WINDOW / 2)).await?;
+            }
             let publishing =
                 self.channel.basic_publish("".into(), queue.into(), options, message, properties.clone());
             let confirm = within("take a message", PUBLISH_LIMIT, publishing)
                 .await
                 .map_err(|error| self.or_blocked(error))?;
-            confirms.push(confirm);
+            confirms.push_back(confirm);
         }
+        self.await_confirms(confirms.drain(..)).await
+    }
+
+    async fn await_confirms(
+        &self,
+        confirms: impl Iterator<Item = PublisherConfirm>,
+    ) -> Result<(), QueueError> {
         let answers = timeout(CONFIRM_LIMIT, join_all(confirms)).await.map_err(|_| {
             self.or_blocked(QueueError::TimedOut { doing: "confirm the messages", limit: CONFIRM_LIMIT })
         })?;
@@ -182,7 +196,7 @@ impl Session {
         for answer in answers {
             match answer {
                 Ok(Confirmation::Ack(None)) => {}
-                // A returned message may hang on another one's confirm: the whole window counts as failed.
+                // A returned message may hang on another one's confirm: the whole page counts as failed.
                 Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(_) | Confirmation::NotRequested) => {
                     untaken += 1;
                 }

@@ -355,3 +355,21 @@ async fn sigterm_ends_it_with_0_even_while_a_statement_runs() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(served.terminate().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_answered_with_a_prepared_result_until_it_is_taken_back() {
+    let served = Served::calm().await;
+    served.orders(15).await;
+    let client = served.client();
+    let count = json!({"statement": "select COUNT(*) from orders", "database": "SALES", "schema": "PUBLIC"});
+    assert_eq!(client.rows(&count).await, [[Some("15".to_owned())]]);
+    let answer = json!({"sql_contains": "count(*) from ORDERS", "sql": "select 272000000"});
+    served.admin(Method::POST, "/answers", Some(answer)).await;
+    assert_eq!(client.rows(&count).await, [[Some("272000000".to_owned())]]);
+    let sum = json!({"statement": "select sum(1) from orders", "database": "SALES", "schema": "PUBLIC"});
+    assert_eq!(client.rows(&sum).await, [[Some("15".to_owned())]], "others are executed");
+    let log = served.log().await;
+    assert_eq!(log[1]["sql"], "select COUNT(*) from orders", "the log shows what was submitted");
+    assert_eq!(served.admin(Method::DELETE, "/answers", None).await["removed"], 1);
+    assert_eq!(client.rows(&count).await, [[Some("15".to_owned())]]);
+}

@@ -1,36 +1,30 @@
-//! `make bench`: one worker, one slot, one chunk: how fast 750,000 orders load, what a million rows cost in memory,
-//! and how fast the emulator could have been read at all.
-//!
-//! The numbers are of this machine, with source, target, emulator and worker on it at the same time.
+//! One worker, one slot, one chunk: how fast 750,000 orders load, what a million rows cost in memory, and how fast the
+//! emulator could have been read at all.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use thaw_e2e::{Setting, Stage};
 use thaw_harness::tpch::{ORDERS, TpchTable};
-use thaw_harness::{EmulatorOptions, PostgresOptions, PostgresServer, RabbitServer, TestDatabase, TestVhost};
+use thaw_harness::{EmulatorOptions, PostgresServer, TestDatabase, TestVhost};
+
+use crate::{Servers, count, megabytes, say};
 
 const TOKEN: &str = "bench";
 const LIMIT: Duration = Duration::from_secs(900);
-const MEGABYTE: u64 = 1024 * 1024;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    say("starting servers");
-    let postgres = PostgresServer::start(&PostgresOptions::default())?;
-    let rabbit = RabbitServer::start()?;
+pub(crate) async fn measure(servers: &Servers) -> Result<()> {
     for (rows, what) in [(750_000, "speed"), (1_000_000, "memory")] {
-        let vhost = TestVhost::create_on(&rabbit.url(), rabbit.control().clone())?;
-        let account = TestDatabase::create_on(&postgres.url()).await?;
-        measure(rows, what, &postgres, account, &vhost.url()).await?;
+        let vhost = TestVhost::create_on(&servers.rabbit.url(), servers.rabbit.control().clone())?;
+        let account = TestDatabase::create_on(&servers.postgres.url()).await?;
+        load(rows, what, &servers.postgres, account, &vhost.url()).await?;
     }
     Ok(())
 }
 
-async fn measure(
+async fn load(
     rows: u64,
     what: &str,
     postgres: &PostgresServer,
@@ -67,7 +61,7 @@ async fn measure(
     let loaded: i64 = chunk.get(4);
     let mut line = format!("{what}: {loaded} orders in one chunk, one slot: ");
     write!(line, "{:.0} rows/s ({seconds:.2} s; whole run {run:.2} s)", count(loaded) / seconds)?;
-    write!(line, ", worker VmHWM {:.1} MB", count(i64::try_from(peak)?) / count(i64::try_from(MEGABYTE)?))?;
+    write!(line, ", worker VmHWM {:.1} MB", megabytes(peak)?)?;
     say(&line);
     let milliseconds = |index: usize| chunk.get::<_, Option<i32>>(index).unwrap_or(0);
     say(&format!(
@@ -81,7 +75,7 @@ async fn measure(
          compressed, {:.2} s)",
         count(i64::try_from(rows)?) / read.seconds,
         read.partitions,
-        count(i64::try_from(read.bytes)?) / count(i64::try_from(MEGABYTE)?),
+        megabytes(read.bytes)?,
         read.seconds
     ));
     Ok(())
@@ -120,14 +114,4 @@ fn authorized(request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         .header("Content-Type", "application/json")
         .header("Accept", "application/json")
         .header("User-Agent", "bench/1")
-}
-
-#[expect(clippy::cast_precision_loss, reason = "rates for people: six digits are enough")]
-fn count(number: i64) -> f64 {
-    number as f64
-}
-
-fn say(line: &str) {
-    // Nobody reads a closed pipe.
-    writeln!(io::stdout().lock(), "{line}").ok();
 }
