@@ -83,10 +83,10 @@ impl fmt::Display for PgIdent {
     }
 }
 
-/// A text literal of Snowflake. Backslashes are escapes there, so they are doubled.
+/// A text literal of Snowflake. Backslashes are escapes there, so they are doubled; U+0000 is written as one.
 #[must_use]
 pub fn sf_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''").replace('\0', "\\u0000"))
 }
 
 /// A text literal of PostgreSQL, independent of `standard_conforming_strings`.
@@ -126,6 +126,7 @@ mod tests {
     fn quotes_inside_names_and_literals_are_doubled() {
         assert_eq!(SfIdent::exact("a\"b").quoted(), "\"a\"\"b\"");
         assert_eq!(sf_literal("it's a \\ slash"), "'it''s a \\\\ slash'");
+        assert_eq!(sf_literal("a\0001"), "'a\\u0000001'");
         assert_eq!(pg_literal("it's"), "'it''s'");
         assert_eq!(pg_literal("a\\b"), "E'a\\\\b'");
     }

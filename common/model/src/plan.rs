@@ -14,6 +14,9 @@ pub struct TablePlan {
     pub target: TargetPlan,
     /// In the order in which they are selected, copied and named in `COPY`.
     pub columns: Vec<PlannedColumn>,
+    /// What the ranges of its chunks have in common; `None` where they need nothing.
+    #[serde(default)]
+    pub chunking: Option<ChunkingPlan>,
     pub load: LoadPlan,
     pub start: StartPlan,
     pub bad_rows: BadRowPolicy,
@@ -68,6 +71,26 @@ pub struct PlannedColumn {
     /// A number may lose digits here instead of being a bad value.
     #[serde(default)]
     pub lossy: bool,
+}
+
+/// The column that ranges speak of, and the order that pages are cut in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChunkingPlan {
+    /// The first chunking column; `None` where pages are cut without one.
+    pub column: Option<ChunkingColumn>,
+    /// A total order of the rows, but for rows that are the same in every column that is loaded. Empty where no chunk is
+    /// a page.
+    pub order_by: Vec<SfIdent>,
+}
+
+/// The column that ranges speak of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkingColumn {
+    pub name: SfIdent,
+    pub source_type: SourceType,
+    /// A text that is compared as the number it spells.
+    #[serde(default)]
+    pub as_number: bool,
 }
 
 /// How rows reach the target.

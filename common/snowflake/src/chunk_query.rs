@@ -3,9 +3,12 @@
 //! Columns by name, the snapshot, the user's filter in parentheses, the watermark's bound, the range. Bounds are
 //! the user's data: an error never shows one.
 
+mod range;
+
+pub use range::{compared, day_of};
+
 use thaw_model::ident::sf_literal;
 use thaw_model::plan::{SourcePlan, WatermarkBound};
-use thaw_model::range::NumericPart;
 use thaw_model::{ChunkRange, Classify, Disposition, SourceType, TablePlan};
 
 /// Why a plan or a range gives no statement: it was damaged in the status tables or written by a faulty planner.
@@ -13,6 +16,16 @@ use thaw_model::{ChunkRange, Classify, Disposition, SourceType, TablePlan};
 pub enum ChunkQueryError {
     #[error("a bound of the range is no decimal number")]
     BoundNotDecimal,
+    #[error("a bound of the range is no day")]
+    BoundNotDay,
+    #[error("a value of the range is none of the column's type")]
+    ValueType,
+    #[error("the plan names no column that the range could speak of")]
+    NoChunkingColumn,
+    #[error("a range of this strategy cannot speak of a column of this type")]
+    ChunkingType,
+    #[error("the plan has no order to cut pages in")]
+    NoOrder,
     #[error("the watermark's bound is no literal of its type")]
     WatermarkBound,
     #[error("a column of this type cannot be a watermark")]
@@ -24,8 +37,13 @@ pub enum ChunkQueryError {
 impl Classify for ChunkQueryError {
     fn disposition(&self) -> Disposition {
         match self {
-            Self::BoundNotDecimal => Disposition::Fatal,
-            Self::WatermarkBound | Self::WatermarkType | Self::NoColumns => Disposition::HaltTable,
+            Self::BoundNotDecimal | Self::BoundNotDay | Self::ValueType => Disposition::Fatal,
+            Self::WatermarkBound
+            | Self::WatermarkType
+            | Self::NoColumns
+            | Self::NoChunkingColumn
+            | Self::ChunkingType
+            | Self::NoOrder => Disposition::HaltTable,
         }
     }
 
@@ -44,8 +62,14 @@ pub fn chunk_query(plan: &TablePlan, range: &ChunkRange) -> Result<String, Chunk
     }
     let columns: Vec<String> = plan.columns.iter().map(|column| column.source.quoted()).collect();
     let mut predicates = source_predicates(&plan.source)?;
-    predicates.extend(range_predicate(range)?);
-    Ok(format!("select {}\n{}{}", columns.join(", "), from(&plan.source), where_clause(&predicates)))
+    predicates.extend(range::predicate(plan, range)?);
+    Ok(format!(
+        "select {}\n{}{}{}",
+        columns.join(", "),
+        from(&plan.source),
+        where_clause(&predicates),
+        range::page(plan, range)?
+    ))
 }
 
 /// Renders what every statement of the plan reads from: `FROM`, the snapshot, the filter and the watermark's bound.
@@ -82,35 +106,6 @@ fn source_predicates(source: &SourcePlan) -> Result<Vec<String>, ChunkQueryError
     Ok(predicates)
 }
 
-fn range_predicate(range: &ChunkRange) -> Result<Option<String>, ChunkQueryError> {
-    let (column, part) = match range {
-        ChunkRange::SingleChunk {} => return Ok(None),
-        ChunkRange::NumericRange { column, part } => (column.quoted(), part),
-    };
-    Ok(Some(match part {
-        NumericPart::Nulls {} => format!("{column} is null"),
-        NumericPart::Between { low, high } => {
-            let low = low.as_deref().map(decimal).transpose()?;
-            let high = high.as_deref().map(decimal).transpose()?;
-            match (low, high) {
-                (Some(low), Some(high)) => format!("{column} >= {low} and {column} < {high}"),
-                (Some(low), None) => format!("{column} >= {low}"),
-                (None, Some(high)) => format!("{column} < {high}"),
-                // NULLs are in a chunk of their own.
-                (None, None) => format!("{column} is not null"),
-            }
-        }
-    }))
-}
-
-/// `[-]digits[.digits]`, which may stand in SQL without quotes.
-fn decimal(text: &str) -> Result<&str, ChunkQueryError> {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if digits(whole) && digits(fraction) { Ok(text) } else { Err(ChunkQueryError::BoundNotDecimal) }
-}
-
 fn watermark_literal(watermark: &WatermarkBound) -> Result<String, ChunkQueryError> {
     let bound = watermark.bound.as_str();
     let temporal = |text: &str, pg_type: &str| {
@@ -122,7 +117,7 @@ fn watermark_literal(watermark: &WatermarkBound) -> Result<String, ChunkQueryErr
     };
     match watermark.source_type {
         SourceType::Number { .. } => {
-            decimal(bound).map(str::to_owned).map_err(|_| ChunkQueryError::WatermarkBound)
+            range::decimal(bound).map(str::to_owned).map_err(|_| ChunkQueryError::WatermarkBound)
         }
         SourceType::Text { .. } => Ok(sf_literal(bound)),
         SourceType::Date => temporal(bound, "date"),

@@ -22,25 +22,49 @@ pub fn totals(question: Question<'_>) -> String {
     format!("select count(*), {}, {}\n{source_clause}", greatest(question), counts(question).join(", "))
 }
 
-/// One row a bucket, in ascending order of the values: bucket number (-1: the rows whose column is NULL), least and
-/// greatest value, rows, rows before the greatest value, then what [`totals`] tells after the rows.
+/// Along which values rows are counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Along<'a> {
+    /// The expression whose values are ordered; its NULLs are counted apart.
+    pub value: &'a str,
+    /// The chunking column in it.
+    pub column: &'a SfIdent,
+    /// Rows of a chunk.
+    pub limit: u64,
+}
+
+/// Up to so many values come one by one.
+const SINGLE_VALUES: u32 = 100_000;
+/// Buckets a chunk where there are more values: the finer, the better chunks are filled.
+const BUCKETS_PER_CHUNK: u64 = 8;
+/// Buckets that are aimed at, at most: each is a row of the answer, which the planner holds in memory.
+const BUCKETS: u32 = 200_000;
+
+/// One row a bucket, in ascending order of the values: bucket number (-1: the rows without a value), least and
+/// greatest value, rows, rows before the greatest value, then what [`totals`] tells after the rows (the greatest
+/// watermark of all, not of the bucket), and last the rows without a value whose column is not NULL.
 ///
-/// Values are ordered and numbered by the rows before them; a bucket is a stretch of about `grain` rows. Neighbouring
-/// equal values cannot fall apart, because rows are counted per value first.
+/// Rows are counted per value first, so neighbouring equal values cannot fall apart. Few values are a bucket each. Many
+/// are numbered by the rows before them, and a bucket is a stretch of about a fraction of a chunk; never of more than a
+/// chunk, so that each bucket without its last value fits one.
 #[must_use]
-pub fn distribution(question: Question<'_>, column: &SfIdent, grain: u64) -> String {
-    let column = column.quoted();
-    let counts = counts(question);
+pub fn distribution(question: Question<'_>, along: Along<'_>) -> String {
+    let Along { value, column, limit } = along;
+    let grain = (limit / BUCKETS_PER_CHUNK).max(1);
+    let mut counts = counts(question);
+    counts.push(format!("count_if({} is not null)", column.quoted()));
     let names: Vec<String> = (0..counts.len()).map(|position| format!("n{position}")).collect();
     let inner: Vec<String> =
         counts.iter().zip(&names).map(|(count, name)| format!("{count} as {name}")).collect();
     let sums: Vec<String> = names.iter().map(|name| format!("sum({name})")).collect();
     format!(
-        "select case when c is null then -1 else floor(before / {grain}) end as bucket, min(c), max(c), sum(n), \
-         max(before) - min(before), max(w), {sums}\n\
-         from (select c, n, max(w) over () as w, {names}, sum(n) over (order by c nulls first rows between unbounded preceding and \
-         current row) - n as before\n\
-         from (select {column} as c, count(*) as n, {greatest} as w, {inner}\n{source}\ngroup by {column}))\n\
+        "select case when c is null then -1 when k <= {SINGLE_VALUES} then i \
+         else floor(before / greatest({grain}, least({limit}, ceil(total / {BUCKETS})))) end as bucket, \
+         min(c), max(c), sum(n), max(before) - min(before), max(w), {sums}\n\
+         from (select c, n, {names}, max(w) over () as w, count(*) over () as k, sum(n) over () as total, \
+         row_number() over (order by c nulls first) as i, \
+         sum(n) over (order by c nulls first rows between unbounded preceding and current row) - n as before\n\
+         from (select {value} as c, count(*) as n, {greatest} as w, {inner}\n{source}\ngroup by {value}))\n\
          group by 1 order by 1",
         sums = sums.join(", "),
         names = names.join(", "),
@@ -99,9 +123,11 @@ mod tests {
     #[test]
     fn a_distribution_is_one_statement_and_counts_per_value_first() {
         let question = Question { source_clause: "from t", key_columns: &[], watermark: None, ceiling: None };
-        let sql = distribution(question, &SfIdent::exact("ID"), 6250);
-        assert!(sql.contains("floor(before / 6250)"), "{sql}");
+        let id = SfIdent::exact("ID");
+        let sql = distribution(question, Along { value: "\"ID\"", column: &id, limit: 50_000 });
+        assert!(sql.contains("greatest(6250, least(50000, ceil(total / 200000)))"), "{sql}");
         assert!(sql.contains("group by \"ID\""), "{sql}");
         assert!(sql.contains("0 as n0"), "{sql}");
+        assert_eq!(sql.matches("from t").count(), 1, "{sql}");
     }
 }

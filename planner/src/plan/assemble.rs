@@ -109,6 +109,7 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
             table: entry.target.clone(),
         },
         columns: facts.mapped.columns.clone(),
+        chunking: None,
         load: decision.load,
         start: StartPlan { truncate: entry.truncate_onstart, replace_tail, drop_indexes: false },
         bad_rows: entry.bad_rows,

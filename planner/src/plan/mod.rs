@@ -1,29 +1,27 @@
 //! The plan of one table: facts, decisions, one aggregate query, chunks.
 
 pub mod assemble;
+mod counting;
 mod fresh;
 
 use thaw_config::Config;
-use thaw_model::plan::{Decision, LoadMode};
+use thaw_model::plan::{ChunkingPlan, Decision, LoadMode};
 use thaw_model::{Classify, Disposition, SfIdent, TablePlan};
-use thaw_snowflake::{Client, chunk_query};
+use thaw_snowflake::Client;
 
-use crate::aggregate::{self, AggregateError, TableCounts};
+use crate::aggregate::{AggregateError, TableCounts};
 use crate::check;
-use crate::columns::Watermark;
 use crate::filter::FilterError;
-use crate::introspect::source::{self, TimeTravel};
+use crate::introspect::source::TimeTravel;
 use crate::snapshot;
-use crate::strategy::choose::{self, Chosen};
-use crate::strategy::{PlannedChunk, numeric_range, single_chunk};
+use crate::strategy::choose::{self, Choice, StrategyError};
+use crate::strategy::cut::{self, Counted, Cut};
+use crate::strategy::{Limits, PlannedChunk, order};
 
+use crate::watermark::Reading;
 use crate::watermark::asked::AskedError;
-use crate::watermark::{Kind, Reading, ceiling};
 
 use assemble::{Assembled, Facts, Refusal};
-
-/// Buckets a chunk: the finer, the better chunks are filled; each is a row of the aggregate's answer.
-const BUCKETS_PER_CHUNK: u64 = 8;
 
 /// A planned table.
 #[derive(Debug, Clone)]
@@ -37,6 +35,8 @@ pub struct Planned {
     pub is_initial_full_load: bool,
     /// Which rows are read, by the watermark.
     pub reading: Reading,
+    /// Why rows may be missing although every chunk is completed: the next run must read everything then.
+    pub leaves_gap_reason: Option<String>,
 }
 
 /// Why a table could not be planned.
@@ -54,10 +54,8 @@ pub enum PlanError {
         "{rows} rows have NULL in key column \"{column}\", which ON CONFLICT never matches; fix them at the source, filter them, or make the index NULLS NOT DISTINCT"
     )]
     NullKeys { column: SfIdent, rows: u64 },
-    #[error("strategy {strategy} is not available in this release; use auto, single_chunk or numeric_range")]
-    Strategy { strategy: &'static str },
-    #[error("strategy numeric_range needs a numeric column first in chunking_columns")]
-    NotNumeric,
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
     #[error("the source's clock could not be read")]
     Clock,
     #[error("source_filter {0}")]
@@ -81,8 +79,7 @@ impl PlanError {
             | Self::Refused(_)
             | Self::Asked(_)
             | Self::NullKeys { .. }
-            | Self::Strategy { .. }
-            | Self::NotNumeric => "plan".to_owned(),
+            | Self::Strategy(_) => "plan".to_owned(),
             Self::NotCombinable(_) => thaw_status::execution::SNAPSHOT_GONE.to_owned(),
             Self::Aggregate(AggregateError::Source(error)) => error.class(),
             Self::Aggregate(AggregateError::Malformed { .. }) | Self::Clock => "source_answer".to_owned(),
@@ -131,8 +128,10 @@ pub struct SourceSide<'a> {
 /// # Errors
 /// A refusal with what to do, or the source's.
 pub async fn plan_table(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Planned, PlanError> {
+    let choice = choose::choose(facts.entry, &facts.mapped.chunking)?;
+    let facts = Facts { is_date_strategy: choice.is_date_strategy(), ..facts };
     let Assembled { plan, is_initial_full_load } = assemble::assemble(facts)?;
-    let mut planned = count_and_cut(side, facts, plan).await?;
+    let mut planned = count_and_cut(side, facts, plan, &choice).await?;
     finish(facts, &mut planned.plan, &planned.counts);
     Ok(Planned { is_initial_full_load, ..planned })
 }
@@ -147,31 +146,32 @@ pub async fn plan_execution(
     facts: Facts<'_>,
     (earlier, rows_there): (&TablePlan, i64),
 ) -> Result<Planned, PlanError> {
+    let choice = choose::choose(facts.entry, &facts.mapped.chunking)?;
     let plan = fresh::plan(earlier, facts.mapped, rows_there)?;
-    count_and_cut(side, facts, plan).await
+    count_and_cut(side, facts, plan, &choice).await
 }
 
-/// What follows the assembled plan: strategy, snapshot, counts, chunks.
+/// What follows the assembled plan: snapshot, counts, chunks.
 async fn count_and_cut(
     side: SourceSide<'_>,
     facts: Facts<'_>,
     mut plan: TablePlan,
+    choice: &Choice,
 ) -> Result<Planned, PlanError> {
-    let (chosen, decision) = choose_strategy(facts)?;
-    plan.decisions.push(decision);
+    plan.chunking = chunking(facts, &plan, choice);
     let chosen_snapshot =
         snapshot::choose(side.time_travel, side.server_time).await.ok_or(PlanError::Clock)?;
     plan.source.snapshot = chosen_snapshot.at;
     plan.decisions.push(chosen_snapshot.decision);
     let limit = check::batch_size(facts.entry, plan.load.mode).max(1);
-    let counts = match count(side, facts, &plan, &chosen, limit).await {
+    let counts = match counting::count(side, facts, &plan, choice, limit).await {
         Err(PlanError::Aggregate(AggregateError::Source(error)))
             if plan.source.snapshot.is_some() && snapshot::is_refusal(&error, side.time_travel) =>
         {
             plan.source.snapshot = None;
             plan.decisions.retain(|decision| decision.subject != "snapshot");
             plan.decisions.push(snapshot::refused(side.time_travel));
-            count(side, facts, &plan, &chosen, limit).await?
+            counting::count(side, facts, &plan, choice, limit).await?
         }
         counted => counted?,
     };
@@ -179,7 +179,13 @@ async fn count_and_cut(
         plan.decisions.extend(snapshot::too_short(side.time_travel, counts.rows));
     }
     check_keys(facts, &plan, &counts)?;
-    let chunks = cut(&chosen, &counts, limit);
+    // A filter that selects other rows each time is no snapshot of anything.
+    let has_snapshot = plan.source.snapshot.is_some() && facts.filter.volatile.is_empty();
+    let limits = Limits { rows: limit, has_snapshot };
+    let counted = Counted { rows: counts.rows, distribution: &counts.distribution };
+    let Cut { chunks, decisions, leaves_gap_reason } =
+        cut::cut(choice, counted, limits, facts.entry.offset_sub_chunks_max);
+    plan.decisions.extend(decisions);
     if !facts.filter.volatile.is_empty() && chunks.len() > 1 {
         return Err(PlanError::VolatileFilter {
             what: facts.filter.volatile.join(", "),
@@ -188,70 +194,8 @@ async fn count_and_cut(
     }
     let is_counted = facts.filter.volatile.is_empty();
     let reading = facts.reading.clone();
-    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load: false, reading })
-}
-
-fn choose_strategy(facts: Facts<'_>) -> Result<(Chosen, Decision), PlanError> {
-    let first = facts.mapped.chunking.first().map(|(column, source_type)| (column, *source_type));
-    let named = |chosen| {
-        let decision = Decision {
-            subject: "strategy".into(),
-            choice: choose::name(&chosen).into(),
-            reason: "named by the configuration".into(),
-        };
-        (chosen, decision)
-    };
-    match facts.entry.strategy {
-        thaw_config::Strategy::Auto => Ok(choose::automatic(first)),
-        thaw_config::Strategy::SingleChunk => Ok(named(Chosen::SingleChunk)),
-        thaw_config::Strategy::NumericRange => match choose::automatic(first).0 {
-            chosen @ Chosen::NumericRange { .. } => Ok(named(chosen)),
-            Chosen::SingleChunk => Err(PlanError::NotNumeric),
-        },
-        later => Err(PlanError::Strategy { strategy: later.as_str() }),
-    }
-}
-
-async fn count(
-    side: SourceSide<'_>,
-    facts: Facts<'_>,
-    plan: &TablePlan,
-    chosen: &Chosen,
-    limit: u64,
-) -> Result<TableCounts, PlanError> {
-    let source_clause = chunk_query::source_clause(&plan.source)?;
-    let key_columns: Vec<SfIdent> = facts.mapped.keys.iter().map(|(source, _)| source.clone()).collect();
-    let ceiling = ceiling_of(side, facts)?;
-    let question = aggregate::sql::Question {
-        source_clause: &source_clause,
-        key_columns: &key_columns,
-        watermark: facts
-            .mapped
-            .watermark
-            .as_ref()
-            .map(|watermark| (&watermark.source, watermark.source_type)),
-        ceiling: ceiling.as_deref(),
-    };
-    let statement = |sql| source::statement(side.config, facts.source, facts.entry, sql);
-    Ok(match chosen {
-        Chosen::SingleChunk => {
-            aggregate::totals(side.client, &statement(aggregate::sql::totals(question))).await?
-        }
-        Chosen::NumericRange { column } => {
-            let grain = (limit / BUCKETS_PER_CHUNK).max(1);
-            let sql = aggregate::sql::distribution(question, column, grain);
-            aggregate::distribution(side.client, &statement(sql)).await?
-        }
-    })
-}
-
-/// The snapshot's moment in the type of a watermark that can be a bound, also where there is no snapshot.
-fn ceiling_of(side: SourceSide<'_>, facts: Facts<'_>) -> Result<Option<String>, PlanError> {
-    let has_keys = !facts.mapped.keys.is_empty();
-    let bounding = |watermark: &&Watermark| Kind::of(watermark, &facts.entry.timezone, has_keys).is_some();
-    let Some(watermark) = facts.mapped.watermark.as_ref().filter(bounding) else { return Ok(None) };
-    let moment = snapshot::before(side.server_time).ok_or(PlanError::Clock)?;
-    Ok(ceiling::at_source(watermark.source_type, &moment))
+    let is_initial_full_load = false;
+    Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load, reading, leaves_gap_reason })
 }
 
 fn check_keys(facts: Facts<'_>, plan: &TablePlan, counts: &TableCounts) -> Result<(), PlanError> {
@@ -265,13 +209,16 @@ fn check_keys(facts: Facts<'_>, plan: &TablePlan, counts: &TableCounts) -> Resul
     }
 }
 
-fn cut(chosen: &Chosen, counts: &TableCounts, limit: u64) -> Vec<PlannedChunk> {
-    match chosen {
-        Chosen::NumericRange { column } if counts.rows > limit => {
-            numeric_range::cut(column, &counts.buckets, counts.null_rows, limit)
-        }
-        Chosen::NumericRange { .. } | Chosen::SingleChunk => single_chunk::cut(counts.rows),
-    }
+/// What the chunks' ranges have in common: the column they speak of, and the order of pages.
+fn chunking(facts: Facts<'_>, plan: &TablePlan, choice: &Choice) -> Option<ChunkingPlan> {
+    let keys: Vec<SfIdent> = facts.mapped.keys.iter().map(|(source, _)| source.clone()).collect();
+    let order_by = if choice.may_page() {
+        order::total(&facts.mapped.chunking, &keys, &plan.columns)
+    } else {
+        Vec::new()
+    };
+    let column = choice.column().cloned();
+    (column.is_some() || !order_by.is_empty()).then_some(ChunkingPlan { column, order_by })
 }
 
 /// The decisions that need the counts.

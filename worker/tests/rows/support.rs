@@ -61,6 +61,7 @@ pub(crate) async fn plan_for(client: &Client, table: &str, columns: &[(&str, Sou
             table: PgIdent::exact(table),
         },
         columns,
+        chunking: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: false,

@@ -131,6 +131,7 @@ impl Rig {
                 table: PgIdent::exact("t"),
             },
             columns: columns(),
+            chunking: None,
             load: LoadPlan {
                 mode: LoadMode::Copy,
                 copy_first: false,

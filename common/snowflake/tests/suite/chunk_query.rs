@@ -2,10 +2,10 @@
 
 use thaw_model::ident::{PgIdent, SfIdent};
 use thaw_model::plan::{
-    BadRowPolicy, LoadMode, LoadPlan, OnDuplicate, PlannedColumn, SourcePlan, StartPlan, TargetPlan,
-    WatermarkBound,
+    BadRowPolicy, ChunkingColumn, ChunkingPlan, LoadMode, LoadPlan, OnDuplicate, PlannedColumn, SourcePlan,
+    StartPlan, TargetPlan, WatermarkBound,
 };
-use thaw_model::range::NumericPart;
+use thaw_model::range::{DatePart, NumericPart, Page, TextValue, ValuePart};
 use thaw_model::{ChunkRange, Classify as _, Disposition, SourceType, TablePlan, TargetType};
 use thaw_snowflake::chunk_query::source_clause;
 use thaw_snowflake::{ChunkQueryError, chunk_query};
@@ -41,6 +41,7 @@ fn plan() -> TablePlan {
             table: PgIdent::exact("t"),
         },
         columns: vec![column("ID"), column("Source \"System\"")],
+        chunking: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: true,
@@ -155,4 +156,125 @@ fn a_plan_without_columns_is_refused() {
     let mut plan = plan();
     plan.columns.clear();
     assert_eq!(chunk_query(&plan, &EVERYTHING), Err(ChunkQueryError::NoColumns));
+}
+
+/// The predicate of a range whose plan cuts by a column of this type.
+fn along(source_type: SourceType, as_number: bool, range: &ChunkRange) -> Result<String, ChunkQueryError> {
+    let mut plan = plan();
+    let column = ChunkingColumn { name: SfIdent::exact("C"), source_type, as_number };
+    plan.chunking = Some(ChunkingPlan {
+        column: Some(column),
+        order_by: vec![SfIdent::exact("C"), SfIdent::exact("ID"), SfIdent::exact("Source \"System\"")],
+    });
+    let sql = chunk_query(&plan, range)?;
+    Ok(sql.split_once("\nwhere ").unwrap().1.to_owned())
+}
+
+fn days(low: Option<&str>, high: Option<&str>) -> ChunkRange {
+    let part = DatePart::Between { low: low.map(Into::into), high: high.map(Into::into) };
+    ChunkRange::DateRange { part }
+}
+
+#[test]
+fn days_are_half_open_on_the_bare_column_of_every_type() {
+    let day = days(Some("2024-01-10"), Some("2024-01-11"));
+    let bounds = |suffix: &str| {
+        format!("\"C\" >= '2024-01-10 00:00:00'::{suffix}(9) and \"C\" < '2024-01-11 00:00:00'::{suffix}(9)")
+    };
+    for (source_type, expected) in [
+        (SourceType::Date, "\"C\" >= '2024-01-10'::date and \"C\" < '2024-01-11'::date".to_owned()),
+        (SourceType::TimestampNtz { scale: 9 }, bounds("timestamp_ntz")),
+        (SourceType::TimestampLtz { scale: 0 }, bounds("timestamp_ltz")),
+        (SourceType::TimestampTz { scale: 3 }, bounds("timestamp_tz")),
+    ] {
+        assert_eq!(along(source_type, false, &day), Ok(expected));
+    }
+    let date = |range: &ChunkRange| along(SourceType::Date, false, range);
+    assert_eq!(date(&days(None, Some("2024-01-11"))).unwrap(), "\"C\" < '2024-01-11'::date");
+    assert_eq!(date(&days(Some("9999-12-31"), None)).unwrap(), "\"C\" >= '9999-12-31'::date");
+    assert_eq!(date(&ChunkRange::DateRange { part: DatePart::Nulls {} }).unwrap(), "\"C\" is null");
+    assert_eq!(date(&days(Some("2024-01-10' or true"), None)), Err(ChunkQueryError::BoundNotDay));
+    assert_eq!(along(INTEGER, false, &day), Err(ChunkQueryError::ChunkingType));
+    assert_eq!(chunk_query(&plan(), &day), Err(ChunkQueryError::NoChunkingColumn));
+}
+
+#[test]
+fn a_page_of_a_day_is_ordered_and_the_ends_of_the_calendar_are_open() {
+    let page = Page { offset: 50_000, limit: 50_000, sub_chunk_index: 2, total_sub_chunks: 28 };
+    let of = |day: &str| {
+        let range = ChunkRange::DateRangeOffset { date_value: day.into(), page };
+        along(SourceType::Date, false, &range)
+    };
+    let order = "\norder by \"C\", \"ID\", \"Source \"\"System\"\"\"\nlimit 50000 offset 50000";
+    for (day, expected) in [
+        ("2024-01-10", "\"C\" >= '2024-01-10'::date and \"C\" < '2024-01-11'::date"),
+        ("0001-01-01", "\"C\" < '0001-01-02'::date"),
+        ("9999-12-31", "\"C\" >= '9999-12-31'::date"),
+    ] {
+        assert_eq!(of(day).unwrap(), format!("{expected}{order}"));
+    }
+    assert_eq!(of("2024-02-30"), Err(ChunkQueryError::BoundNotDay));
+    assert_eq!(chunk_query(&plan(), &ChunkRange::OffsetBased { page }), Err(ChunkQueryError::NoOrder));
+}
+
+#[test]
+fn what_has_no_order_of_its_own_is_ordered_by_its_text() {
+    let types = [
+        SourceType::Variant,
+        SourceType::Vector,
+        SourceType::Geography,
+        SourceType::TimestampTz { scale: 9 },
+        SourceType::Float,
+    ];
+    let mut plan = plan();
+    plan.columns = ["A", "B", "C", "D", "E"].map(column).to_vec();
+    for (column, source_type) in plan.columns.iter_mut().zip(types) {
+        column.source_type = source_type;
+    }
+    let order_by = plan.columns.iter().map(|column| column.source.clone()).collect();
+    plan.chunking = Some(ChunkingPlan { column: None, order_by });
+    let page = Page { offset: 0, limit: 10, sub_chunk_index: 1, total_sub_chunks: 1 };
+    let sql = chunk_query(&plan, &ChunkRange::OffsetBased { page }).unwrap();
+    let order = "\norder by to_json(\"A\"), to_json(\"B\"::array), st_asewkt(\"C\"), \"D\", \
+                 \"D\"::timestamp_ntz(9), \"E\"\nlimit 10 offset 0";
+    assert!(sql.ends_with(order), "{sql}");
+}
+
+#[test]
+fn values_are_literals_of_their_type() {
+    let values = |values: &[&str]| ChunkRange::GroupedValues {
+        part: ValuePart::In { values: values.iter().map(|value| TextValue::from(*value)).collect() },
+    };
+    let text = SourceType::Text { length: None };
+    let stretch = ValuePart::Between { low: Some("a".into()), high: Some("b'".into()) };
+    for (source_type, range, expected) in [
+        (text, values(&["it's", "a\\b", "x\0y", ""]), r#""C" in ('it''s', 'a\\b', 'x\u0000y', '')"#),
+        (SourceType::Boolean, values(&["true"]), r#""C"::varchar in ('true')"#),
+        (INTEGER, values(&["1", "-2.5"]), r#""C" in (1, -2.5)"#),
+        (text, ChunkRange::GroupedValues { part: stretch }, r#""C" >= 'a' and "C" < 'b'''"#),
+        (text, ChunkRange::GroupedValues { part: ValuePart::Nulls {} }, r#""C" is null"#),
+    ] {
+        assert_eq!(along(source_type, false, &range).as_deref(), Ok(expected));
+    }
+    assert_eq!(along(INTEGER, false, &values(&["1 or true"])), Err(ChunkQueryError::ValueType));
+    assert_eq!(along(text, false, &values(&[])), Err(ChunkQueryError::ValueType));
+    assert_eq!(along(SourceType::Variant, false, &values(&["1"])), Err(ChunkQueryError::ChunkingType));
+}
+
+#[test]
+fn numbers_kept_as_text_are_compared_as_numbers() {
+    let text = SourceType::Text { length: None };
+    let range = |part| ChunkRange::NumericRange { column: SfIdent::exact("C"), part };
+    let between = range(NumericPart::Between { low: Some("9".into()), high: Some("10".into()) });
+    assert_eq!(
+        along(text, true, &between).unwrap(),
+        "try_to_number(\"C\", 38, 0) >= 9 and try_to_number(\"C\", 38, 0) < 10"
+    );
+    assert_eq!(
+        along(text, true, &range(NumericPart::Unparsed {})).unwrap(),
+        "\"C\" is not null and try_to_number(\"C\", 38, 0) is null"
+    );
+    assert_eq!(along(text, true, &range(NumericPart::Nulls {})).unwrap(), "\"C\" is null");
+    let unparsed = along(text, false, &range(NumericPart::Unparsed {}));
+    assert_eq!(unparsed, Err(ChunkQueryError::ChunkingType));
 }

@@ -191,6 +191,7 @@ pub(crate) fn plan(start: StartPlan) -> TablePlan {
             nullable: true,
             lossy: false,
         }],
+        chunking: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: false,

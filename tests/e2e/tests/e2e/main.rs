@@ -20,5 +20,6 @@ mod secrets;
 mod shutdown;
 mod snapshot;
 mod snapshot_gone;
+mod strategies;
 mod verify;
 mod watermark;
