@@ -431,7 +431,7 @@ static SHARED: [Key; 14] = [
         "offset_sub_chunks_max",
         Kind::Integer { min: 1, max: 10_000 },
         Optional("32"),
-        "OFFSET chunks for one value before another strategy is taken",
+        "OFFSET chunks for one value above which the plan names a better strategy",
     ),
 ];
 

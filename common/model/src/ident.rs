@@ -126,7 +126,7 @@ mod tests {
     fn quotes_inside_names_and_literals_are_doubled() {
         assert_eq!(SfIdent::exact("a\"b").quoted(), "\"a\"\"b\"");
         assert_eq!(sf_literal("it's a \\ slash"), "'it''s a \\\\ slash'");
-        assert_eq!(sf_literal("a\0001"), "'a\\u0000001'");
+        assert_eq!(sf_literal("a\x00001"), "'a\\u0000001'");
         assert_eq!(pg_literal("it's"), "'it''s'");
         assert_eq!(pg_literal("a\\b"), "E'a\\\\b'");
     }

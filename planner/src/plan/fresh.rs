@@ -9,9 +9,10 @@ use thaw_model::{SfIdent, TablePlan};
 
 use crate::columns::Mapped;
 use crate::load_mode;
+use crate::strategy::cut;
 
 /// Decided again for each execution, so that the predecessor's word does not stand beside it.
-const DECIDED_AGAIN: &[&str] = &["strategy", "snapshot", "execution"];
+const DECIDED_AGAIN: &[&str] = &["snapshot", "execution"];
 
 /// Why there is no fresh execution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,10 @@ pub(super) fn plan(
     let load =
         load(&earlier.load, &earlier.start, rows_there).ok_or(NotCombinable::RowsThere { rows_there })?;
     let mut decisions = earlier.decisions.clone();
-    decisions.retain(|decision| !DECIDED_AGAIN.contains(&decision.subject.as_str()));
+    decisions.retain(|decision| {
+        let subject = decision.subject.as_str();
+        !DECIDED_AGAIN.contains(&subject) && !cut::SUBJECTS.contains(&subject)
+    });
     let is_removed = earlier.start.truncate || earlier.start.replace_tail.is_some();
     let reason = match rows_there {
         0 => "the snapshot of the one before is gone; it had loaded no row".to_owned(),

@@ -11,6 +11,14 @@ use super::{Limits, PlannedChunk, grouped_values, numeric_range, offset_based, s
 /// Pages of one table above which one scan is cheaper: each page sorts its rows again.
 pub const PAGES_MAX: u64 = 100;
 
+/// Everything that [`cut`] decides on; a table that is cut again drops its earlier decisions on these.
+pub const SUBJECTS: [&str; 5] = ["strategy", LARGE_VALUES, NULL_VALUES, NO_NUMBER, PAGES];
+
+const LARGE_VALUES: &str = "large values";
+const NULL_VALUES: &str = "null values";
+const NO_NUMBER: &str = "text that is no number";
+const PAGES: &str = "pages";
+
 /// What the source counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted<'a> {
@@ -52,18 +60,18 @@ pub fn cut(choice: &Choice, counted: Counted<'_>, limits: Limits, pages_max: u32
     decisions.extend(found.large_values(limits.rows));
     if rows > 0 && distribution.null_rows == rows && choice.column().is_some() {
         let reason = "the chunking column is NULL in every row, so there is nothing to cut by";
-        decisions.push(decision("null values", "one chunk", reason.to_owned()));
+        decisions.push(decision(NULL_VALUES, "one chunk", reason.to_owned()));
     }
     if distribution.unparsed_rows > 0 {
         let reason = format!("{} rows hold text that is no number", distribution.unparsed_rows);
-        decisions.push(decision("text that is no number", "a chunk of its own", reason));
+        decisions.push(decision(NO_NUMBER, "a chunk of its own", reason));
     }
     let leaves_gap_reason = (found.pages > 0 && !limits.has_snapshot).then(|| {
         "pages of LIMIT and OFFSET were read without a snapshot, so a row that moved between two pages may be missing"
             .to_owned()
     });
     if let Some(reason) = &leaves_gap_reason {
-        decisions.push(decision("pages", "the next run reads everything", reason.clone()));
+        decisions.push(decision(PAGES, "the next run reads everything", reason.clone()));
     }
     Cut { chunks, decisions, leaves_gap_reason }
 }
@@ -139,7 +147,7 @@ impl Found {
         let reason = format!(
             "{large} values have more than {limit} rows (the most: {largest}), and one value cannot be split"
         );
-        (*large > 0).then(|| decision("large values", "a chunk each", reason))
+        (*large > 0).then(|| decision(LARGE_VALUES, "a chunk each", reason))
     }
 }
 

@@ -60,7 +60,7 @@ mod tests {
                 chunking.into_iter().map(column).map(|c| (c.source, c.source_type)).collect();
             let keys: Vec<SfIdent> = keys.into_iter().map(|key| column(key % width).source).collect();
             let order = total(&chunking, &keys, &columns);
-            let at = |name: &SfIdent| name.as_str()[1..].parse::<usize>().expect("a position");
+            let at = |name: &SfIdent| name.as_str().trim_start_matches('C').parse::<usize>().expect("a position");
             let mut ties: BTreeMap<Vec<Option<u8>>, &[Option<u8>]> = BTreeMap::new();
             for row in &rows {
                 let key = order.iter().map(|name| row[at(name)]).collect();
