@@ -17,7 +17,7 @@ const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 
 
 /// What people will look for that this version does not do.
 const LATER: &[&str] =
-    &["--no-resume", "--resume-max-age", "--resume-run-id", "--show-ranges", "retry", "quarantine", "prune"];
+    &["--no-resume", "--resume-max-age", "--resume-run-id", "--show-ranges", "retry", "prune"];
 
 /// Loads Snowflake tables into PostgreSQL: plans them, hands their chunks to workers and follows them to the end.
 #[derive(Debug, Parser)]
@@ -62,6 +62,9 @@ pub enum Command {
     Cancel(CancelArgs),
     /// Compare both sides as they are now; exit code 2 where they differ
     Verify(VerifyArgs),
+    /// The rows that a target could not hold: on_bad_row is quarantine
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Make or update the status tables in every target database (run does it too)
     Init,
     /// Print the JSON Schema of the configuration
@@ -95,6 +98,49 @@ pub struct RunArgs {
     /// Read from this watermark on instead of from the bound; what it leaves out stays for the next run
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub since: Option<String>,
+    /// Write the report of the run as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+}
+
+/// What to do about quarantined rows.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// Say which rows are set aside, where and why
+    List(ListArgs),
+    /// Load the tables of such rows again, in full: rows that have not changed are not written
+    Retry(RetryArgs),
+}
+
+/// Flags of `quarantine list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only this table, as source or target spells it
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Also rows that a later full run has read again
+    #[arg(long)]
+    pub all: bool,
+    /// With keys and values, where quarantine_values has kept them
+    #[arg(long)]
+    pub show_values: bool,
+    /// At most so many rows of a database
+    #[arg(long, value_name = "ROWS", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..))]
+    pub limit: i64,
+}
+
+/// Flags of `quarantine retry`.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Only this table, as source or target spells it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub table: Vec<String>,
+    /// Load in this process, without a broker and without workers
+    #[arg(long)]
+    pub local: bool,
     /// Write the report of the run as JSON
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,

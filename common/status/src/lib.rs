@@ -21,6 +21,7 @@ pub mod legacy;
 pub mod load_tx;
 pub mod migrate;
 pub mod progress;
+pub mod quarantine;
 pub mod recorded;
 pub mod redispatch;
 pub mod resume;

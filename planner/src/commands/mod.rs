@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod check;
 pub mod init;
+pub mod quarantine;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use thaw_config::{Config, LoadOptions};
 
-use crate::cli::{Cli, Command, Common, RunArgs};
+use crate::cli::{Cli, Command, Common, QuarantineCommand, RunArgs};
 use crate::exit::Exit;
 use crate::output;
 use crate::watermark::Asked;
@@ -54,6 +55,10 @@ async fn connected(command: &Command, config: Config) -> Exit {
         Command::Status(args) => status::execute(args, &config).await,
         Command::Cancel(args) => cancel::execute(&args.run, &config).await,
         Command::Verify(args) => verify::execute(args, &config).await,
+        Command::Quarantine(QuarantineCommand::List(args)) => quarantine::list(args, &config).await,
+        Command::Quarantine(QuarantineCommand::Retry(args)) => {
+            quarantine::retry(args, &Arc::new(config)).await
+        }
         Command::Init => init::execute(&config).await,
         Command::Schema => schema::print(),
     }

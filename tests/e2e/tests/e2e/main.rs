@@ -15,6 +15,8 @@ mod locks;
 mod memory;
 mod peers_snapshot;
 mod postgres;
+
+mod quarantine;
 mod references;
 mod secrets;
 mod shutdown;

@@ -18,6 +18,8 @@ fn setting() -> Setting {
             "uniqueness_columns": ["ID"], "source_filter": "NAME IS NULL OR NAME <> 'canaryFilterValue'",
         })
     };
+    let mut aside = entry("ASIDE", "aside");
+    aside["on_bad_row"] = json!("quarantine");
     Setting {
         source_sql: vec![
             "create table TPCH.SF.GOOD (ID number(38,0), NAME varchar, BORN date)".to_owned(),
@@ -30,6 +32,8 @@ fn setting() -> Setting {
             "create table TPCH.SF.EMPTY_NAMES (ID number(38,0), NAME varchar)".to_owned(),
             "insert into TPCH.SF.EMPTY_NAMES values (770001234567, 'canaryPatientEmpty'), (770001234568, null)"
                 .to_owned(),
+            "create table TPCH.SF.ASIDE (ID number(38,0), NAME varchar)".to_owned(),
+            "insert into TPCH.SF.ASIDE values (770001234567, 'canaryPatientAside'), (770001234568, 'x')".to_owned(),
             "create table TPCH.SF.CHECKED (ID number(38,0), NAME varchar)".to_owned(),
             "insert into TPCH.SF.CHECKED values (770001234567, 'canaryPatientChecked')".to_owned(),
         ],
@@ -38,6 +42,7 @@ fn setting() -> Setting {
             "create table doubled (\"ID\" bigint primary key, \"NAME\" text)".to_owned(),
             "create table long_names (\"ID\" bigint primary key, \"NAME\" varchar(5))".to_owned(),
             "create table empty_names (\"ID\" bigint primary key, \"NAME\" text not null)".to_owned(),
+            "create table aside (\"ID\" bigint primary key, \"NAME\" varchar(5))".to_owned(),
             "create table checked (\"ID\" bigint primary key, \"NAME\" text check (\"NAME\" not like 'canary%'))"
                 .to_owned(),
         ],
@@ -47,6 +52,7 @@ fn setting() -> Setting {
             entry("LONG_NAMES", "long_names"),
             entry("EMPTY_NAMES", "empty_names"),
             entry("CHECKED", "checked"),
+            aside,
         ],
         emulator: EmulatorOptions {
             arguments: vec!["--token".to_owned(), format!("pat:LOADER={TOKEN}")],
@@ -78,6 +84,8 @@ async fn no_secret_and_no_value_is_in_any_log() -> Result<()> {
         fleet.planner("planner", &["run", "--log-level", "trace"])?.arg("--report-json").arg(&report);
     let finished = planner.run(PATIENCE).await?;
     fleet.planner("status", &["status", "--json"])?.run(PATIENCE).await?;
+    let listed = fleet.planner("list", &["quarantine", "list"])?.run(PATIENCE).await?;
+    ensure!(listed.stdout.contains("public.aside: chunk 0"), "{}{}", listed.stdout, listed.stderr);
     drop(worker);
     let status = stage.status().await;
     stage.client.batch_execute(&format!("reassign owned by {role} to current_user")).await.ok();
@@ -93,6 +101,8 @@ async fn no_secret_and_no_value_is_in_any_log() -> Result<()> {
         );
         said.push_str(&stage.client.query_one(&texts, &[]).await?.get::<_, String>(0));
     }
+    let aside = "select coalesce(string_agg(q::text, ' '), '') from migration_status.quarantined_rows q";
+    said.push_str(&stage.client.query_one(aside, &[]).await?.get::<_, String>(0));
     let status = status?;
     ensure!(
         finished.code == 2 && status.state == "partial",
