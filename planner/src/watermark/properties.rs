@@ -70,6 +70,8 @@ enum Event {
         ask: Ask,
         end: End,
     },
+    /// The last run, where it ended without completing, is resumed: its own plan and snapshot, all chunks now.
+    Resume,
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -98,6 +100,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<u16>().prop_map(|which| Event::Update { which }),
         1 => any::<u16>().prop_map(|which| Event::Delete { which }),
         5 => (ask, end()).prop_map(|(ask, end)| Event::Run { ask, end }),
+        1 => Just(Event::Resume),
     ]
 }
 
@@ -119,6 +122,8 @@ struct Model {
     /// Key to what arrived, in nanoseconds of the source.
     target: BTreeMap<u32, Option<i128>>,
     past: Vec<PastTable>,
+    /// What the last started run reads.
+    last_rows: Vec<(u32, Option<i128>)>,
     /// The greatest watermark that a snapshot has shown; a later commit is late by no more than the lookback below it.
     seen: i128,
 }
@@ -132,6 +137,7 @@ impl Model {
             source: BTreeMap::new(),
             target: BTreeMap::new(),
             past: Vec::new(),
+            last_rows: Vec::new(),
             seen: 0,
         }
     }
@@ -274,7 +280,8 @@ impl Model {
                 .filter(|(_, ns)| !reading.reads(ns.map(|ns| self.value(ns)).as_ref()))
                 .collect();
         }
-        self.target.extend(rows.into_iter().filter(|(id, _)| arrives(*id)));
+        self.target.extend(rows.iter().filter(|(id, _)| arrives(*id)).copied());
+        self.last_rows = rows;
         let watermark = self.watermark();
         let text = |value: Option<&WatermarkValue>| value.and_then(WatermarkValue::to_text);
         let seen = seen.map(|ns| self.value(ns));
@@ -312,6 +319,14 @@ impl Model {
                 }
             }
             Event::Run { ask, end } => self.run(ask, *end),
+            Event::Resume => {
+                if let Some(last) = self.past.last_mut()
+                    && matches!(last.state, TableState::Partial | TableState::Failed | TableState::Cancelled)
+                {
+                    last.state = TableState::Completed;
+                    self.target.extend(self.last_rows.iter().copied());
+                }
+            }
         }
     }
 
