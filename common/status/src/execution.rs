@@ -212,6 +212,8 @@ pub struct NewExecution {
     pub plan: TablePlan,
     /// The greatest watermark at the new snapshot, as [`crate::WatermarkWindow::high`].
     pub watermark_high: Option<String>,
+    /// Rows from the bound on may be missing even when the table completes, as [`crate::WatermarkWindow::leaves_gap`].
+    pub leaves_gap: bool,
     pub expected_rows: Option<i64>,
     pub chunks: Vec<NewChunk>,
 }
@@ -246,6 +248,7 @@ pub async fn store_execution(
                 &count,
                 &execution.expected_rows,
                 &execution.number,
+                &execution.leaves_gap,
             ],
         )
         .await?

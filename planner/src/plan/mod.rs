@@ -35,7 +35,7 @@ pub struct Planned {
     pub is_initial_full_load: bool,
     /// Which rows are read, by the watermark.
     pub reading: Reading,
-    /// Why rows may be missing although every chunk is completed: the next run must read everything then.
+    /// Why rows may be missing although every chunk is completed: the next run must read them again then.
     pub leaves_gap_reason: Option<String>,
 }
 

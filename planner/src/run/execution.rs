@@ -149,6 +149,7 @@ impl<P: Publisher> Replanning<'_, P> {
         let new_plan = planning::new_plan(ready, planned);
         let fresh = NewExecution {
             number: table.execution,
+            leaves_gap: new_plan.watermark.as_ref().is_some_and(|window| window.leaves_gap),
             watermark_high: new_plan.watermark.and_then(|window| window.high),
             expected_rows: new_plan.expected_rows,
             chunks: new_plan.chunks,

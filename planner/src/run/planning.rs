@@ -284,13 +284,19 @@ fn window(ready: &Ready<'_>, planned: &Planned) -> Option<WatermarkWindow> {
     });
     // A bounded plan that sees no value has not seen the source shrink: what was seen before is still behind it.
     let high = seen.or_else(|| reading.low.as_ref().and(reading.carried_high.clone()));
+    // Rows of this plan may be missing though it completes: the next bound stays at this one's.
+    let leaves_gap = reading.leaves_gap || planned.leaves_gap_reason.is_some();
     Some(WatermarkWindow {
         column: watermark.target.as_str().to_owned(),
         source: watermark.source.as_str().to_owned(),
         pg_type: watermark.target_type.to_string(),
         low: text(&reading.low),
         high: text(&high),
-        safe: if reading.leaves_gap { text(&reading.safe) } else { None },
-        leaves_gap: reading.leaves_gap,
+        safe: match (reading.leaves_gap, leaves_gap) {
+            (true, _) => text(&reading.safe),
+            (false, true) => text(&reading.low),
+            (false, false) => None,
+        },
+        leaves_gap,
     })
 }

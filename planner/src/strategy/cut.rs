@@ -33,7 +33,7 @@ pub struct Cut {
     pub chunks: Vec<PlannedChunk>,
     /// The strategy and its reason, and what follows from it.
     pub decisions: Vec<Decision>,
-    /// Why rows may be missing although every chunk is completed; the next run must read everything then.
+    /// Why rows may be missing although every chunk is completed; the next run must read them again then.
     pub leaves_gap_reason: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub fn cut(choice: &Choice, counted: Counted<'_>, limits: Limits, pages_max: u32
             .to_owned()
     });
     if let Some(reason) = &leaves_gap_reason {
-        decisions.push(decision(PAGES, "the next run reads everything", reason.clone()));
+        decisions.push(decision(PAGES, "the next run reads these rows again", reason.clone()));
     }
     Cut { chunks, decisions, leaves_gap_reason }
 }

@@ -118,11 +118,14 @@ async fn chunks_of_an_execution_that_was_replaced_neither_commit_nor_count() {
         number: 2,
         plan: plan(start),
         watermark_high: None,
+        leaves_gap: true,
         expected_rows: Some(10),
         chunks: vec![new_chunk(0)],
     };
     store_execution(&mut store.client, &loading.planner, loading.table, &fresh).await.expect("stores");
     assert_eq!(store.one::<i64>("select count(*) from public.rows").await, 0);
+    let gap = "select leaves_gap from migration_status.migration_table_status";
+    assert!(store.one::<bool>(gap).await, "a later bound does not rely on it");
     let late = store_execution(&mut store.client, &loading.planner, loading.table, &fresh).await;
     assert!(matches!(late, Err(StoreError::FenceLost)));
     let chunk = claimed(&client, loading.run, ChunkId { table: loading.table, number: 2 }, &worker).await;
@@ -206,6 +209,7 @@ async fn a_snapshot_that_is_lost_again_and_again_fails_the_table() {
         number: 2,
         plan: plan(thaw_model::plan::StartPlan::default()),
         watermark_high: None,
+        leaves_gap: false,
         expected_rows: Some(10),
         chunks: vec![new_chunk(0)],
     };
