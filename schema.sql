@@ -116,6 +116,7 @@ create table if not exists migration_status.migration_table_status (
                         constraint table_status check (status in ('planning','planned','loading','finalizing','completed','partial','failed','cancelled','superseded')),
   holds_target          boolean     not null default false,
   config_hash           text        not null,
+  config_keys           jsonb       not null default '{}',
   plan                  jsonb,
   plan_version          int         not null default 0,
   execution             int         not null default 1 constraint table_execution check (execution >= 1),
@@ -139,6 +140,7 @@ create table if not exists migration_status.migration_table_status (
   truncated_at          timestamptz,
   finished_at           timestamptz,
   saved_indexes         jsonb,
+  pruned_at             timestamptz,
   finalize_fence        int         not null default 0,
   finalize_worker       text,
   finalize_lease_until  timestamptz,
@@ -153,8 +155,8 @@ create table if not exists migration_status.migration_table_status (
   ambiguous_rows        bigint,
   error_class           text,
   error_text            text,
-  constraint table_once unique (run_id, entry),
   constraint table_gap check (leaves_gap or watermark_safe is null),
+  constraint table_pruned check (pruned_at is null or finished_at is not null),
   constraint table_plan check (status not in ('planned','loading','finalizing','completed','partial')
                                or (plan is not null and planned_at is not null and chunk_count is not null)),
   constraint table_started check (status not in ('loading','finalizing','completed','partial') or started_at is not null),
@@ -174,6 +176,7 @@ comment on column migration_status.migration_table_status.entry is 'Names (sourc
 comment on column migration_status.migration_table_status.position is 'Order within the run; entries that share a target load in it';
 comment on column migration_status.migration_table_status.holds_target is 'This row owns its target table; at most one row of all runs does';
 comment on column migration_status.migration_table_status.config_hash is 'Of the part of the configuration that changes the plan';
+comment on column migration_status.migration_table_status.config_keys is 'A digest of each key of that part, so that a resume can name what has changed; never a value';
 comment on column migration_status.migration_table_status.plan is 'Decided once by the planner; workers cache it under (table_id, plan_version)';
 comment on column migration_status.migration_table_status.execution is 'One more for every fresh snapshot or statement; chunks of two are never mixed';
 comment on column migration_status.migration_table_status.decisions is 'What was decided and why, in order: subject, choice, reason';
@@ -191,12 +194,17 @@ comment on column migration_status.migration_table_status.start_due_at is 'Nobod
 comment on column migration_status.migration_table_status.started_at is 'The start transaction has run: the target may have been changed';
 comment on column migration_status.migration_table_status.truncated_at is 'The target was emptied for the current execution, never twice';
 comment on column migration_status.migration_table_status.saved_indexes is 'Definitions of dropped indexes; null: none dropped, or all are back';
+comment on column migration_status.migration_table_status.pruned_at is 'Ranges and quarantined rows were erased; the row is kept for the bounds of later runs and cannot be revived';
 comment on column migration_status.migration_table_status.finalize_fence is 'One more for every finalizer; a finalizer writes only under its own number';
 comment on column migration_status.migration_table_status.fetched_rows is 'Sums over the completed chunks of the last execution, filled by the finalizer';
 comment on column migration_status.migration_table_status.error_text is 'SQLSTATE, constraint, column and row position; never a value';
 -- The rule of one owner. A session lock is no substitute: ownership outlives the planner.
 create unique index if not exists holds_target on migration_status.migration_table_status (target_schema, target_table)
   where holds_target;
+-- An entry is unfinished once in a run. A resume adds a fresh row for one that must be planned anew; the newest counts.
+create unique index if not exists table_once on migration_status.migration_table_status (run_id, entry)
+  where status not in ('completed','superseded');
+create index if not exists migration_table_run on migration_status.migration_table_status (run_id, position);
 create index if not exists migration_table_open on migration_status.migration_table_status (status, table_id)
   where status in ('planning','planned','loading','finalizing');
 create index if not exists migration_table_entry on migration_status.migration_table_status (entry, table_id);
@@ -280,6 +288,9 @@ create index if not exists migration_chunk_redispatch on migration_status.migrat
   where status in ('pending','in_progress') and fence > 0;
 create index if not exists migration_chunk_leased on migration_status.migration_chunk_status (lease_until)
   where status = 'in_progress';
+-- Whose load may still be open although its chunk was taken away?
+create index if not exists migration_chunk_revoked on migration_status.migration_chunk_status (finished_at)
+  where status in ('cancelled','superseded') and claimed_at is not null;
 -- Was any chunk of the table claimed lately?
 create index if not exists migration_chunk_claimed on migration_status.migration_chunk_status (table_id, claimed_at)
   where claimed_at is not null;

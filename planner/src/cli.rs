@@ -3,6 +3,7 @@
 //! Every flag here works; flags of design that do not yet exist are refused by name.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
@@ -16,8 +17,7 @@ const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 
 2 partial, failed, cancelled or superseded, 3 another run holds a table, 4 interrupted.";
 
 /// What people will look for that this version does not do.
-const LATER: &[&str] =
-    &["--no-resume", "--resume-max-age", "--resume-run-id", "--show-ranges", "retry", "prune"];
+const LATER: &[&str] = &["--show-ranges", "prune"];
 
 /// Loads Snowflake tables into PostgreSQL: plans them, hands their chunks to workers and follows them to the end.
 #[derive(Debug, Parser)]
@@ -58,6 +58,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the progress of a run
     Status(StatusArgs),
+    /// Go on with a run and its stored plans: what failed or was cancelled is tried again
+    Retry(RetryRunArgs),
     /// End a running run; what was loaded stays
     Cancel(CancelArgs),
     /// Compare both sides as they are now; exit code 2 where they differ
@@ -98,6 +100,31 @@ pub struct RunArgs {
     /// Read from this watermark on instead of from the bound; what it leaves out stays for the next run
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub since: Option<String>,
+    /// Write the report of the run as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+    /// A new run, even where an earlier one is incomplete
+    #[arg(long, conflicts_with_all = ["resume_max_age", "resume_run_id"])]
+    pub no_resume: bool,
+    /// Go on with an incomplete run that was active within so many hours; fractions are allowed
+    #[arg(long, value_name = "HOURS", default_value = "12", value_parser = hours, conflicts_with = "resume_run_id")]
+    pub resume_max_age: Duration,
+    /// Go on with this run and its stored plans, whatever its age; a cancelled one, too
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["dry_run", "full", "since"])]
+    pub resume_run_id: Option<RunRef>,
+}
+
+/// Flags of `retry`.
+#[derive(Debug, Args)]
+pub struct RetryRunArgs {
+    /// The run: its id, or the beginning of it
+    pub run: RunRef,
+    /// Publish and leave; workers do the rest
+    #[arg(long, conflicts_with_all = ["local", "report_json"])]
+    pub detach: bool,
+    /// Load in this process, without a broker and without workers
+    #[arg(long)]
+    pub local: bool,
     /// Write the report of the run as JSON
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,
@@ -189,6 +216,12 @@ pub struct StatusArgs {
 pub struct CancelArgs {
     /// The run: its id, or the beginning of it
     pub run: RunRef,
+}
+
+/// Hours as a duration; a fraction is one.
+fn hours(text: &str) -> Result<Duration, String> {
+    let hours: f64 = text.parse().map_err(|_| "not a number of hours".to_owned())?;
+    Duration::try_from_secs_f64(hours * 3600.0).map_err(|_| "not a number of hours from 0 on".to_owned())
 }
 
 /// Reads the process's arguments. What is wrong with them has been said when this fails.

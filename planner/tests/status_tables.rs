@@ -67,6 +67,7 @@ async fn reserve(database: &TestDatabase) -> RunId {
         target_schema: PgIdent::exact("public"),
         target_table: PgIdent::exact("orders"),
         config_hash: "1".repeat(64),
+        config_keys: std::collections::BTreeMap::new(),
         max_attempts: 3,
         parallel_cap: None,
     };

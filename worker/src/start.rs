@@ -1,9 +1,9 @@
 //! Starting a planned table and publishing its chunks; shared by workers and a planner that waits.
 
-use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId, TableState};
 use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
-use thaw_status::{Start, StoreError};
+use thaw_status::{Outcome, Start, StoreError};
 
 use crate::lock_holders::lock_holders;
 
@@ -53,6 +53,28 @@ pub async fn publish_chunks<P: Publisher>(
 ) -> Result<(), StoreError> {
     let mut client = pools.pool(database)?.get().await?;
     publish_hints(&mut client, publisher, table).await
+}
+
+/// [`start_and_publish`], and where the table is loading already: a hint for each chunk that is pending. For a planner
+/// that goes on with a run.
+///
+/// # Errors
+/// As [`start_and_publish`].
+pub async fn publish_table<P: Publisher>(
+    pools: &PoolSet,
+    publisher: &P,
+    database: &str,
+    (run, table): (RunId, TableId),
+) -> Result<(), StoreError> {
+    let is_loading = {
+        let client = pools.pool(database)?.get().await?;
+        let recorded = thaw_status::start::read_table(&client, run, table).await?;
+        recorded.outcome() == Outcome::Table(TableState::Loading)
+    };
+    if !is_loading {
+        return start_and_publish(pools, publisher, database, (run, table)).await;
+    }
+    publish_chunks(pools, publisher, database, table).await
 }
 
 /// Publishes the next hints of a table with a cap of its own; nothing for another.

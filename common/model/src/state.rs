@@ -65,12 +65,12 @@ states! {
     RunState, "run", {
         /// Some table is not final yet, or the planner has not finished planning.
         Running = "running" => [Completed, Partial, Failed, Cancelled, Superseded],
-        /// Every table is `completed`.
-        Completed = "completed" => [],
+        /// Every table is `completed`. It runs again only when a resume adds tables to it.
+        Completed = "completed" => [Running],
         /// Some rows arrived, some did not; a person must look.
-        Partial = "partial" => [Running, Superseded],
+        Partial = "partial" => [Running],
         /// Nothing arrived.
-        Failed = "failed" => [Running, Superseded],
+        Failed = "failed" => [Running],
         /// A person stopped it.
         Cancelled = "cancelled" => [Running],
         /// A later run took over its tables.
@@ -95,10 +95,10 @@ states! {
         /// Some chunks failed.
         Partial = "partial" => [Loading, Superseded],
         /// No chunk was loaded, or the table could not be planned or started.
-        Failed = "failed" => [Planning, Loading, Superseded],
+        Failed = "failed" => [Planning, Planned, Loading, Superseded],
         /// A person stopped it.
-        Cancelled = "cancelled" => [Planning, Loading],
-        /// A later run started the same target.
+        Cancelled = "cancelled" => [Planning, Planned, Loading, Superseded],
+        /// A later run started the same target, or a later row of the run stands for it.
         Superseded = "superseded" => [],
     }
 }

@@ -20,6 +20,7 @@ pub mod indexes;
 pub mod legacy;
 pub mod load_tx;
 pub mod migrate;
+pub mod open;
 pub mod progress;
 pub mod quarantine;
 pub mod recorded;
@@ -42,13 +43,16 @@ pub use history::{OtherTables, PastTable, other_tables, started_tables};
 pub use legacy::legacy_unfinished;
 pub use load_tx::{CompletedTx, LoadTx, QuarantinedRow};
 pub use migrate::{Migrated, check_version, migrate, schema_sql};
-pub use progress::{ChunkCounts, RunProgress, TableProgress, list_runs, read_run, run_state, tables_of_run};
+pub use open::{Opened, OpenedRun, Opening, ResumedTable, open_run, take_over_run};
+pub use progress::{
+    ChunkCounts, RunProgress, TableProgress, incomplete_runs, list_runs, read_run, run_state, tables_of_run,
+};
 pub use recorded::{Item, Outcome, Recorded};
 pub use redispatch::{Redispatched, Zombie, end_zombies, redispatch};
-pub use resume::{LastTable, Revived, UnfinishedTable, last_of_target, revive_run, unfinished_tables};
+pub use resume::{LastTable, RunTable, last_of_target, tables_to_resume};
 pub use run::{
     Holder, NewRun, NewTable, PlannerClaim, Reservation, ReservedTable, mark_run_planned, release_planner,
-    renew_planner, reserve_run, take_over_run,
+    renew_planner, reserve_run,
 };
 pub use settings::FleetSettings;
 pub use start::{Snoozed, Start, snooze_start, start_table};

@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::row;
 
 const RUN_STATE: &str = include_str!("sql/read_run_state.sql");
+const TABLE_STATES: &str = include_str!("sql/read_states_of_tables.sql");
 const RUNS: &str = include_str!("sql/list_runs.sql");
 const BY_PREFIX: &str = include_str!("sql/find_runs_by_prefix.sql");
 const TABLES: &str = include_str!("sql/list_tables_of_run.sql");
@@ -29,7 +30,7 @@ pub struct RunProgress {
     /// Until its end, or until now.
     #[serde(rename = "elapsed_seconds", serialize_with = "as_seconds")]
     pub elapsed: Duration,
-    /// Since the last sign of life of the run or one of its chunks.
+    /// Since the last sign of life of the run, its tables and their chunks.
     #[serde(rename = "idle_seconds", serialize_with = "as_seconds")]
     pub idle: Duration,
     pub planner_alive: bool,
@@ -83,12 +84,21 @@ pub async fn run_state(client: &Client, run: RunId) -> Result<Option<RunState>, 
     row.map(|row| row::state(&row, "status")).transpose()
 }
 
+/// The states of these tables, in no order; fewer where some were pruned.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn table_states(client: &Client, tables: &[TableId]) -> Result<Vec<TableState>, StoreError> {
+    let ids: Vec<i64> = tables.iter().map(|table| table.0).collect();
+    client.query(TABLE_STATES, &[&ids]).await?.iter().map(|row| row::state(row, "status")).collect()
+}
+
 /// One run; `None`: this database has no such run.
 ///
 /// # Errors
 /// What PostgreSQL says.
 pub async fn read_run(client: &Client, run: RunId) -> Result<Option<RunProgress>, StoreError> {
-    Ok(select_runs(client, Some(run), 1).await?.into_iter().next())
+    Ok(select_runs(client, Some(run), 1, false).await?.into_iter().next())
 }
 
 /// The newest runs first, at most `limit`.
@@ -96,7 +106,16 @@ pub async fn read_run(client: &Client, run: RunId) -> Result<Option<RunProgress>
 /// # Errors
 /// What PostgreSQL says.
 pub async fn list_runs(client: &Client, limit: i64) -> Result<Vec<RunProgress>, StoreError> {
-    select_runs(client, None, limit).await
+    select_runs(client, None, limit, false).await
+}
+
+/// The runs that a planner may have to do with: running ones, and partial or failed ones with a table that could be
+/// revived. The newest first.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn incomplete_runs(client: &Client) -> Result<Vec<RunProgress>, StoreError> {
+    select_runs(client, None, i64::MAX, true).await
 }
 
 /// The runs whose id begins with `prefix` (lowercase, hyphens included), the newest first, at most `limit`.
@@ -115,8 +134,9 @@ async fn select_runs(
     client: &Client,
     run: Option<RunId>,
     limit: i64,
+    only_incomplete: bool,
 ) -> Result<Vec<RunProgress>, StoreError> {
-    let rows = client.query(RUNS, &[&run.map(|run| run.0), &limit]).await?;
+    let rows = client.query(RUNS, &[&run.map(|run| run.0), &limit, &only_incomplete]).await?;
     rows.iter()
         .map(|row| {
             Ok(RunProgress {

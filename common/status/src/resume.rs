@@ -1,19 +1,17 @@
-//! What earlier runs left behind: the last word about a target, and reviving a run that did not complete.
+//! What earlier runs left behind: the last word about a target, and what of a run may be resumed. Reads only;
+//! [`crate::open`] writes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use thaw_model::{Fence, PgIdent, RunId, TableId, TableState, WorkerId};
+use thaw_model::{PgIdent, RunId, SfIdent, TableId, TableState};
 use tokio_postgres::Client;
 
 use crate::error::StoreError;
 use crate::row;
-use crate::run::PlannerClaim;
 
 const LAST: &str = include_str!("sql/read_last_table_of_target.sql");
-const LIST_UNFINISHED: &str = include_str!("sql/list_unfinished_tables.sql");
-const REOPEN_RUN: &str = include_str!("sql/reopen_run_if_revivable.sql");
-const REOPEN_TABLE: &str = include_str!("sql/reopen_table_if_target_untouched.sql");
-const REOPEN_CHUNKS: &str = include_str!("sql/reopen_chunks_of_table.sql");
+const LIST: &str = include_str!("sql/list_tables_to_resume.sql");
 
 /// The last table that was started on a target, whatever run and entry it belonged to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,89 +49,59 @@ pub async fn last_of_target(
     .transpose()
 }
 
-/// A table of a run that is not completed.
+/// A table of a run, as a resume looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnfinishedTable {
+pub struct RunTable {
     pub id: TableId,
     pub state: TableState,
     pub entry: String,
-    /// Of the part of the configuration that changes the plan.
-    pub config_hash: String,
+    pub source_database: SfIdent,
+    pub source_schema: SfIdent,
+    pub source_table: SfIdent,
     pub target_schema: PgIdent,
     pub target_table: PgIdent,
-    pub planned: bool,
+    /// Of the part of the configuration that changes the plan, and a digest of each of its keys.
+    pub config_hash: String,
+    pub config_keys: BTreeMap<String, String>,
+    pub has_plan: bool,
     pub started: bool,
+    pub holds_target: bool,
+    /// Its ranges are erased: it cannot be revived.
+    pub pruned: bool,
+    /// A later run that has started the target since.
+    pub later_run: Option<RunId>,
+    /// That run has completed the same entry.
+    pub loaded_since: bool,
 }
 
-/// The tables of a run that are neither completed nor superseded, in their order.
+/// The tables of a run in their order; of an entry that was planned anew the newest row.
 ///
 /// # Errors
 /// What PostgreSQL says.
-pub async fn unfinished_tables(client: &Client, run: RunId) -> Result<Vec<UnfinishedTable>, StoreError> {
-    let rows = client.query(LIST_UNFINISHED, &[&run.0]).await?;
+pub async fn tables_to_resume(client: &Client, run: RunId) -> Result<Vec<RunTable>, StoreError> {
+    let rows = client.query(LIST, &[&run.0]).await?;
     rows.iter()
         .map(|row| {
-            Ok(UnfinishedTable {
+            let source = |column: &str| row.try_get::<_, String>(column).map(SfIdent::exact);
+            let target = |column: &str| row.try_get::<_, String>(column).map(PgIdent::exact);
+            Ok(RunTable {
                 id: row::table_id(row)?,
                 state: row::state(row, "status")?,
                 entry: row.try_get("entry")?,
+                source_database: source("source_database")?,
+                source_schema: source("source_schema")?,
+                source_table: source("source_table")?,
+                target_schema: target("target_schema")?,
+                target_table: target("target_table")?,
                 config_hash: row.try_get("config_hash")?,
-                target_schema: PgIdent::exact(row.try_get::<_, String>("target_schema")?),
-                target_table: PgIdent::exact(row.try_get::<_, String>("target_table")?),
-                planned: row.try_get("planned")?,
+                config_keys: row::json(row, "config_keys", "digests")?,
+                has_plan: row.try_get("has_plan")?,
                 started: row.try_get("started")?,
+                holds_target: row.try_get("holds_target")?,
+                pruned: row.try_get("pruned")?,
+                later_run: row.try_get::<_, Option<uuid::Uuid>>("later_run")?.map(RunId),
+                loaded_since: row.try_get("loaded_since")?,
             })
         })
         .collect()
-}
-
-/// What reviving a run gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revived {
-    pub planner: PlannerClaim,
-    /// In `loading` (chunks are pending again) or `planning` (plan it anew).
-    pub tables: Vec<(TableId, TableState)>,
-    /// A later run has started their targets: left as they are.
-    pub left: Vec<TableId>,
-}
-
-/// Revives the given tables of a partial, failed or cancelled run, in one transaction: failed and cancelled chunks are
-/// pending again with a new budget, completed ones stay. `None`: the run is running (take it over), completed,
-/// superseded or unknown, or none of the tables may be revived; nothing has changed then.
-///
-/// # Errors
-/// What PostgreSQL says; 23505 on `holds_target` when another run holds one of the targets.
-pub async fn revive_run(
-    client: &mut Client,
-    run: RunId,
-    tables: &[TableId],
-    planner: &WorkerId,
-    lease: Duration,
-) -> Result<Option<Revived>, StoreError> {
-    let transaction = client.transaction().await?;
-    let reopened =
-        transaction.query_opt(REOPEN_RUN, &[&run.0, &planner.as_str(), &row::seconds(lease)]).await?;
-    let Some(reopened) = reopened else {
-        transaction.rollback().await?;
-        return Ok(None);
-    };
-    let planner =
-        PlannerClaim { run, planner: planner.clone(), fence: Fence(reopened.try_get("planner_fence")?) };
-    let mut revived = Revived { planner, tables: Vec::new(), left: Vec::new() };
-    for table in tables {
-        // The table's row first, then its chunks: the order in which every transaction locks them.
-        match transaction.query_opt(REOPEN_TABLE, &[&run.0, &table.0]).await? {
-            Some(row) => {
-                transaction.execute(REOPEN_CHUNKS, &[&table.0]).await?;
-                revived.tables.push((*table, row::state(&row, "status")?));
-            }
-            None => revived.left.push(*table),
-        }
-    }
-    if revived.tables.is_empty() {
-        transaction.rollback().await?;
-        return Ok(None);
-    }
-    transaction.commit().await?;
-    Ok(Some(revived))
 }

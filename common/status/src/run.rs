@@ -1,22 +1,19 @@
-//! Runs and their planners: reserving tables, the planner's lease, taking over.
+//! Runs and their planners: reserving tables, the planner's lease.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thaw_model::{Fence, PgIdent, RunId, RunState, SfIdent, TableId, WorkerId};
-use thaw_postgres::PgError;
 use tokio_postgres::Client;
-use tokio_postgres::types::Json;
 
 use crate::error::StoreError;
+use crate::open::{Opened, Opening, open_run};
 use crate::row;
 use crate::settings::FleetSettings;
 
-const RESERVE_RUN: &str = include_str!("sql/reserve_run.sql");
-const RESERVE_TABLE: &str = include_str!("sql/reserve_table.sql");
 const FIND_HOLDER: &str = include_str!("sql/find_holder_of_target.sql");
 const RENEW: &str = include_str!("sql/renew_planner_lease_if_fence_mine.sql");
 const RELEASE: &str = include_str!("sql/release_planner_lease_if_fence_mine.sql");
-const TAKE_OVER: &str = include_str!("sql/take_over_run_if_planner_gone.sql");
 const MARK_PLANNED: &str = include_str!("sql/mark_run_planned_if_fence_mine.sql");
 
 /// A run that is to be reserved.
@@ -45,6 +42,8 @@ pub struct NewTable {
     pub target_table: PgIdent,
     /// Of the part of the configuration that changes the plan.
     pub config_hash: String,
+    /// A digest of each key of that part.
+    pub config_keys: BTreeMap<String, String>,
     pub max_attempts: i16,
     /// At most so many chunks at a time over the whole fleet; `None`: no cap.
     pub parallel_cap: Option<i32>,
@@ -95,7 +94,7 @@ pub struct Holder {
     pub idle: Duration,
 }
 
-/// Writes the run, one row for each table and the planner's lease, in one transaction. Of two planners that want one
+/// Writes a new run, one row for each table and the planner's lease, in one transaction. Of two planners that want one
 /// target, one gets [`Reservation::HeldBy`].
 ///
 /// # Errors
@@ -107,79 +106,20 @@ pub async fn reserve_run(
 ) -> Result<Reservation, StoreError> {
     // A loser whose winner has ended meanwhile tries again.
     for _ in 0..8 {
-        match try_reserve(client, run, tables).await? {
-            Attempt::Reserved(tables) => {
-                let planner = PlannerClaim { run: run.id, planner: run.planner.clone(), fence: Fence(1) };
-                return Ok(Reservation::Reserved { planner, tables });
+        let opening = Opening { run, found: None, supersede: &[], resume: &[], replace: &[], add: tables };
+        match open_run(client, &opening).await? {
+            Opened::Open(opened) => {
+                return Ok(Reservation::Reserved { planner: opened.planner, tables: opened.added });
             }
-            Attempt::Taken { schema, table } => {
-                if let Some(holder) = find_holder(client, &schema, &table).await? {
-                    return Ok(Reservation::HeldBy(holder));
-                }
+            Opened::Changed => {}
+        }
+        for table in tables {
+            if let Some(holder) = find_holder(client, &table.target_schema, &table.target_table).await? {
+                return Ok(Reservation::HeldBy(holder));
             }
         }
     }
     Err(StoreError::FenceLost)
-}
-
-enum Attempt {
-    Reserved(Vec<ReservedTable>),
-    Taken { schema: PgIdent, table: PgIdent },
-}
-
-async fn try_reserve(client: &mut Client, run: &NewRun, tables: &[NewTable]) -> Result<Attempt, StoreError> {
-    let transaction = client.transaction().await?;
-    let lease = row::seconds(run.planner_lease);
-    transaction
-        .execute(
-            RESERVE_RUN,
-            &[&run.id.0, &run.config_hash, &run.planner.as_str(), &lease, &Json(run.settings), &run.program],
-        )
-        .await?;
-    let insert = transaction.prepare(RESERVE_TABLE).await?;
-    let mut reserved: Vec<ReservedTable> = Vec::with_capacity(tables.len());
-    for (index, table) in tables.iter().enumerate() {
-        let position = i32::try_from(index).map_err(|_| StoreError::Unwritable { what: "table count" })?;
-        let holds_target = !tables.iter().take(index).any(|earlier| same_target(earlier, table));
-        let inserted = transaction
-            .query_one(
-                &insert,
-                &[
-                    &run.id.0,
-                    &position,
-                    &table.entry,
-                    &table.source_name,
-                    &table.source_database.as_str(),
-                    &table.source_schema.as_str(),
-                    &table.source_table.as_str(),
-                    &table.target_schema.as_str(),
-                    &table.target_table.as_str(),
-                    &table.config_hash,
-                    &table.max_attempts,
-                    &table.parallel_cap,
-                    &holds_target,
-                ],
-            )
-            .await
-            .map_err(PgError::from);
-        match inserted {
-            Ok(row) => reserved.push(ReservedTable { id: row::table_id(&row)?, holds_target }),
-            Err(error) if error.is_unique_violation() && error.constraint() == Some("holds_target") => {
-                transaction.rollback().await?;
-                return Ok(Attempt::Taken {
-                    schema: table.target_schema.clone(),
-                    table: table.target_table.clone(),
-                });
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    transaction.commit().await?;
-    Ok(Attempt::Reserved(reserved))
-}
-
-fn same_target(a: &NewTable, b: &NewTable) -> bool {
-    a.target_schema == b.target_schema && a.target_table == b.target_table
 }
 
 /// The run that holds a target now.
@@ -231,23 +171,6 @@ pub async fn renew_planner(
 pub async fn release_planner(client: &Client, planner: &PlannerClaim) -> Result<(), StoreError> {
     client.execute(RELEASE, &[&planner.run.0, &planner.planner.as_str(), &planner.fence.0]).await?;
     Ok(())
-}
-
-/// Takes a running run over whose planner has left or is dead. `None`: a planner is alive, or the run has ended.
-///
-/// # Errors
-/// What PostgreSQL says.
-pub async fn take_over_run(
-    client: &Client,
-    run: RunId,
-    planner: &WorkerId,
-    lease: Duration,
-) -> Result<Option<PlannerClaim>, StoreError> {
-    let row = client.query_opt(TAKE_OVER, &[&run.0, &planner.as_str(), &row::seconds(lease)]).await?;
-    row.map(|row| {
-        Ok(PlannerClaim { run, planner: planner.clone(), fence: Fence(row.try_get("planner_fence")?) })
-    })
-    .transpose()
 }
 
 /// Every table has its plan (or has failed): from now on the run may end. Then call [`crate::end_run`] once, for the

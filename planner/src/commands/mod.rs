@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use thaw_config::{Config, LoadOptions};
 
-use crate::cli::{Cli, Command, Common, QuarantineCommand, RunArgs};
+use crate::cli::{Cli, Command, Common, QuarantineCommand, RetryRunArgs, RunArgs};
 use crate::exit::Exit;
 use crate::output;
 use crate::watermark::Asked;
@@ -51,6 +51,7 @@ pub fn execute(cli: &Cli) -> Exit {
 async fn connected(command: &Command, config: Config) -> Exit {
     match command {
         Command::Run(args) => Box::pin(run::execute(&run_options(args), &Arc::new(config))).await,
+        Command::Retry(args) => Box::pin(run::execute(&retry_options(args), &Arc::new(config))).await,
         Command::Check(_) => check::online(&config).await,
         Command::Status(args) => status::execute(args, &config).await,
         Command::Cancel(args) => cancel::execute(&args.run, &config).await,
@@ -92,5 +93,19 @@ fn run_options(args: &RunArgs) -> RunOptions {
         json: args.json,
         report_json: args.report_json.clone(),
         asked: Asked { full: args.full, since: args.since.clone() },
+        no_resume: args.no_resume,
+        resume_max_age: args.resume_max_age,
+        run: args.resume_run_id.clone(),
+    }
+}
+
+/// A retry is a run that was named.
+fn retry_options(args: &RetryRunArgs) -> RunOptions {
+    RunOptions {
+        detach: args.detach,
+        local: args.local,
+        report_json: args.report_json.clone(),
+        run: Some(args.run.clone()),
+        ..RunOptions::default()
     }
 }

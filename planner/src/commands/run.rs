@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thaw_config::Config;
 use thaw_model::{ErrorReport, Job, RunId, TableId};
@@ -9,27 +10,26 @@ use thaw_postgres::PgError;
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
 use thaw_queue::{Publisher, QueueError};
 use thaw_snowflake::SnowflakeError;
-use thaw_status::{Holder, StoreError};
+use thaw_status::StoreError;
 use thaw_telemetry::{Metrics, MetricsError};
 use thaw_worker::{Shutdown, WorkerError, shutdown, start};
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::exit::Exit;
+use crate::find_run::{self, RunRef};
 use crate::output;
 use crate::preflight::{self, Ready};
-use crate::run::attach::{self, Attached};
 use crate::run::local::LocalWorker;
 use crate::run::planning::{self, PlanningError};
-use crate::run::reserve::{self, Reserved, ReservedRun};
+use crate::run::reserve::{self, ReservedRun};
+use crate::run::resume::Limits;
+use crate::run::rounds::{Round, Rounds};
 use crate::run::wait::{self, End, Holding, Redispatching};
 use crate::run::{dry_run, execution, reading, report};
 use crate::select;
 use crate::session::Session;
 use crate::watermark::Asked;
-
-/// Runs that may be put aside one after the other before a planner gives up.
-const ATTACH_ATTEMPTS: usize = 8;
 
 /// What the command line asks of a run.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +50,12 @@ pub struct RunOptions {
     pub report_json: Option<PathBuf>,
     /// `--full` and `--since`: a run that is asked for either never goes on with an older plan.
     pub asked: Asked,
+    /// A new run, whatever there is.
+    pub no_resume: bool,
+    /// Since the last sign of life of a run that is resumed by itself.
+    pub resume_max_age: Duration,
+    /// Go on with this run, its stored plans, whatever its age.
+    pub run: Option<RunRef>,
 }
 
 /// Why a run could not be begun or followed.
@@ -106,68 +112,48 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     };
     let session = Session::new(config)?;
     let broker = broker(options, config, &session).await?;
-    let preflight = preflight::preflight(&session, config, &selected).await;
-    if options.dry_run {
-        return Ok(
-            dry_run::print(&session, config, (&selected, &preflight), options.json, &options.asked).await?
-        );
+    let mut ready = Vec::new();
+    // A run that is named has its plans; what it does not have is looked at when that is known.
+    if options.run.is_none() {
+        let preflight = preflight::preflight(&session, config, &selected).await;
+        if options.dry_run {
+            return Ok(dry_run::print(
+                &session,
+                config,
+                (&selected, &preflight),
+                options.json,
+                &options.asked,
+            )
+            .await?);
+        }
+        if preflight.has_errors() {
+            return Ok(refuse(&preflight.findings));
+        }
+        let unusable = unusable_since(&options.asked, &preflight.ready);
+        if !unusable.is_empty() {
+            return Ok(refuse(&unusable));
+        }
+        output::findings(&preflight.findings);
+        make_status_tables(&session, &preflight.ready).await?;
+        ready = preflight.ready;
     }
-    if preflight.has_errors() {
-        return Ok(refuse(&preflight.findings));
-    }
-    let unusable = unusable_since(&options.asked, &preflight.ready);
-    if !unusable.is_empty() {
-        return Ok(refuse(&unusable));
-    }
-    output::findings(&preflight.findings);
-    make_status_tables(&session, &preflight.ready).await?;
     let process = Process { options, config, session: &session, shutdown: Shutdown::default() };
     shutdown::on_signals(&process.shutdown).map_err(RunError::Signals)?;
-    let mut ready = preflight.ready;
-    for _ in 0..ATTACH_ATTEMPTS {
-        match reserve::reserve(&session, config, ready.clone()).await? {
-            Reserved::Run(mut run) => {
-                let _holding = Holding::start(&session, &run);
-                // No earlier than the run holds its targets: another run may have loaded a younger state just before.
-                if let Err(error) = look_at_clocks(&session, config, &mut run).await {
-                    reserve::cancel(&session, &run).await?;
-                    return Err(error);
-                }
-                tracing::info!(run_id = %run.id, "run {}", run.id);
-                thaw_faults::reach("after_reserve");
-                return process.carry_out(&run, broker.as_ref()).await;
+    let limits =
+        Limits { may_resume: !options.no_resume && !options.asked.is_any(), max_age: options.resume_max_age };
+    let mut rounds = Rounds::new(&session, config, selected, ready, limits);
+    if let Some(named) = &options.run {
+        match find_run::find(&session, named).await {
+            Ok(run) => {
+                rounds = rounds.of_run(run, !(options.sources.is_empty() && options.tables.is_empty()));
             }
-            Reserved::Held { database, holder, is_same } => match attach::attach(&session, &holder).await? {
-                Attached::Alive => return Ok(held(&database, &holder)),
-                Attached::Gone => {}
-                Attached::Superseded => {
-                    tracing::warn!(run_id = %holder.run, "an earlier run that was never planned to its end is superseded");
-                }
-                Attached::Following(earlier) => {
-                    let _holding = Holding::start(&session, &earlier);
-                    output::complaint(format!(
-                        "run {} has lost its planner; following it to its end first",
-                        earlier.id
-                    ));
-                    let exit = process.carry_out(&earlier, broker.as_ref()).await?;
-                    // What it was asked for is what this call asks for: its end is the answer.
-                    if exit == Exit::Interrupted
-                        || (is_same && !options.asked.is_any() && exit == Exit::Completed)
-                    {
-                        return Ok(exit);
-                    }
-                }
-            },
+            Err(error) => {
+                output::complaint(format!("error: {error}"));
+                return Ok(Exit::Configuration);
+            }
         }
-        // Time has passed: the source's clock and the target's columns are looked at again.
-        let again = preflight::preflight(&session, config, &selected).await;
-        if again.has_errors() {
-            return Ok(refuse(&again.findings));
-        }
-        ready = again.ready;
     }
-    output::complaint("other planners keep taking the tables; nothing was written");
-    Ok(Exit::Held)
+    process.work_through(rounds, broker.as_ref()).await
 }
 
 /// In every database that a table goes to.
@@ -202,7 +188,7 @@ enum Followed {
 #[derive(PartialEq, Eq)]
 enum Planning {
     Done,
-    /// By a signal, or for want of a worker. Tables without a plan make the next planner supersede the run.
+    /// By a signal, or for want of a worker. The next planner plans what has no plan yet.
     Stopped,
 }
 
@@ -215,6 +201,66 @@ struct Process<'a> {
 }
 
 impl Process<'_> {
+    /// Every run that what was asked for takes; the worst end counts.
+    async fn work_through(
+        &self,
+        mut rounds: Rounds<'_>,
+        broker: Option<&RabbitQueue>,
+    ) -> Result<Exit, RunError> {
+        let mut exit = Exit::Completed;
+        while !rounds.is_done() {
+            let ended = match rounds.next().await? {
+                Round::Run { run, is_new, leaves_unfinished } => {
+                    let ended = self.begin(run, is_new, broker).await?;
+                    if leaves_unfinished { ended.worse(Exit::Incomplete) } else { ended }
+                }
+                Round::Held { database, target, run } => {
+                    output::complaint(format!(
+                        "{database}: {target} is being loaded by run {run}, whose planner is alive; nothing was written"
+                    ));
+                    return Ok(exit.worse(Exit::Held));
+                }
+                Round::Refused(reason) => {
+                    output::complaint(format!("error: {reason}"));
+                    return Ok(Exit::Configuration);
+                }
+                Round::Faults(findings) => return Ok(refuse(&findings)),
+                Round::Busy => {
+                    output::complaint("other planners keep taking the tables; nothing was written");
+                    return Ok(exit.worse(Exit::Held));
+                }
+            };
+            exit = exit.worse(ended);
+            // A planner that leaves does not see the end that the next round has to wait for.
+            if ended == Exit::Interrupted || self.options.detach {
+                break;
+            }
+        }
+        Ok(exit)
+    }
+
+    /// Keeps the planner's hold on the run while its tables are planned and loaded.
+    async fn begin(
+        &self,
+        mut run: ReservedRun<'_>,
+        is_new: bool,
+        broker: Option<&RabbitQueue>,
+    ) -> Result<Exit, RunError> {
+        let _holding = Holding::start(self.session, &run);
+        // No earlier than the run holds its targets: another run may have loaded a younger state just before.
+        if let Err(error) = look_at_clocks(self.session, self.config, &mut run).await {
+            if is_new {
+                reserve::cancel(self.session, &run).await?;
+            } else {
+                wait::release(self.session, &run).await?;
+            }
+            return Err(error);
+        }
+        tracing::info!(run_id = %run.id, "run {}", run.id);
+        thaw_faults::reach("after_reserve");
+        self.carry_out(&run, broker).await
+    }
+
     /// Plans the run's tables, follows the run to its end, and reports. A run that was taken over has its plans.
     /// The caller keeps the planner's lease alive.
     async fn carry_out(&self, run: &ReservedRun<'_>, broker: Option<&RabbitQueue>) -> Result<Exit, RunError> {
@@ -225,6 +271,15 @@ impl Process<'_> {
         let end = match end {
             Ok(Followed::Ended(end)) => end,
             Ok(Followed::Left(exit)) => return Ok(exit),
+            Err(RunError::Planning(PlanningError::Store(StoreError::FenceLost))) => {
+                match wait::end_of_tables(self.session, run).await? {
+                    Some(state) => End::Ended(state),
+                    None => {
+                        output::complaint(format!("another planner has taken run {} over", run.id));
+                        return Ok(Exit::Held);
+                    }
+                }
+            }
             Err(error) => {
                 // Nobody waits for this planner's lease to run out before the next one may go on.
                 if let Err(error) = wait::release(self.session, run).await {
@@ -318,6 +373,11 @@ impl Process<'_> {
         publisher: &impl Publisher,
     ) -> Result<(), PlanningError> {
         for database in &run.databases {
+            for table in &database.resumed {
+                self.start(publisher, &database.name, (run.id, *table), false).await;
+            }
+        }
+        for database in &run.databases {
             let start = |table, is_empty| self.start(publisher, &database.name, (run.id, table), is_empty);
             planning::plan_tables(self.session, self.config, database, &self.options.asked, start).await?;
             wait::mark_planned(self.session, database, run.id).await?;
@@ -333,7 +393,7 @@ impl Process<'_> {
         (run, table): (RunId, TableId),
         is_empty: bool,
     ) {
-        let started = start::start_and_publish(&self.session.pools, publisher, database, (run, table)).await;
+        let started = start::publish_table(&self.session.pools, publisher, database, (run, table)).await;
         if let Err(error) = started {
             tracing::warn!(table_id = %table, error = %error, "table is not started yet; redispatch will try again");
         }
@@ -377,14 +437,4 @@ fn refuse(findings: &[thaw_config::Finding]) -> Exit {
     output::findings(findings);
     output::complaint("nothing was written");
     Exit::Configuration
-}
-
-fn held(database: &str, holder: &Holder) -> Exit {
-    let Holder { run, target_schema, target_table, planner_alive, .. } = holder;
-    let RunId(id) = run;
-    output::complaint(format!(
-        "{database}: {target_schema}.{target_table} is being loaded by run {id}{}; nothing was written",
-        if *planner_alive { "" } else { ", whose planner has left; its workers go on" }
-    ));
-    Exit::Held
 }

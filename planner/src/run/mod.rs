@@ -1,6 +1,5 @@
 //! `planner run`, part by part: reserve, plan, wait, report; the command that joins them is `commands::run`.
 
-pub mod attach;
 pub mod dry_run;
 pub mod execution;
 pub mod local;
@@ -9,5 +8,8 @@ pub mod progress;
 pub mod reading;
 pub mod report;
 pub mod reserve;
+pub mod resume;
+pub mod rounds;
 mod summary;
+pub mod survey;
 pub mod wait;

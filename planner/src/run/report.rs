@@ -1,14 +1,15 @@
 //! The end of a run: what happened to every table, and for what failed the command that repairs it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use thaw_model::{RunState, TableState};
+use thaw_model::{RunId, RunState, TableId, TableState};
 use thaw_status::{StoreError, TableProgress};
 
 use crate::exit::Exit;
 use crate::output;
-use crate::run::reserve::ReservedRun;
+use crate::run::reserve::{ReservedDatabase, ReservedRun};
 use crate::run::summary;
 use crate::run::wait::End;
 use crate::session::Session;
@@ -33,19 +34,14 @@ pub async fn finish(
         }
         End::Ended(state) => state,
     };
-    let mut tables = Vec::new();
-    for database in &run.databases {
-        let client = session.pools.pool(&database.name)?.get().await?;
-        for table in thaw_status::tables_of_run(&client, run.id).await? {
-            tables.push((database.name.clone(), table));
-        }
-    }
+    let (tables, is_whole_run) = asked_for(session, run).await?;
     for (database, table) in &tables {
-        describe(database, table);
+        describe(database, table, run.id);
     }
     let counts: Vec<_> = tables.iter().map(|(_, table)| table.accounting).collect();
     let rows = summary::rows(&counts);
-    output::result(format!("run {} is {state}: {rows}; {} table(s)", run.id, tables.len()));
+    let what = if is_whole_run { "is" } else { "has other tables, too; those asked for are" };
+    output::result(format!("run {} {what} {state}: {rows}; {} table(s)", run.id, tables.len()));
     let exit = Exit::of(state);
     if let Some(path) = report_json {
         return Ok(write(path, run, state, &tables).map_or_else(|failure| exit.worse(failure), |()| exit));
@@ -53,7 +49,32 @@ pub async fn finish(
     Ok(exit)
 }
 
-fn describe(database: &str, table: &TableProgress) {
+/// The tables of the run that this call is about, with their databases, and whether they are all it has.
+async fn asked_for(
+    session: &Session,
+    run: &ReservedRun<'_>,
+) -> Result<(Vec<(String, TableProgress)>, bool), StoreError> {
+    let mut names: BTreeSet<&String> = run.databases.iter().map(|database| &database.name).collect();
+    names.extend(run.done.iter().map(|(name, _)| name));
+    let mut tables = Vec::new();
+    let mut is_whole_run = true;
+    for name in names {
+        let opened = run.databases.iter().filter(|database| database.name == *name);
+        let done = run.done.iter().filter(|(database, _)| database == name).map(|(_, table)| *table);
+        let asked: BTreeSet<TableId> = opened.flat_map(ReservedDatabase::followed).chain(done).collect();
+        let client = session.pools.pool(name)?.get().await?;
+        for table in thaw_status::tables_of_run(&client, run.id).await? {
+            if asked.contains(&table.table) {
+                tables.push((name.clone(), table));
+            } else {
+                is_whole_run = false;
+            }
+        }
+    }
+    Ok((tables, is_whole_run))
+}
+
+fn describe(database: &str, table: &TableProgress, run: RunId) {
     let counts = &table.accounting;
     let seconds =
         table.elapsed.map_or_else(String::new, |elapsed| format!(", {:.1} s", elapsed.as_secs_f64()));
@@ -88,7 +109,8 @@ fn describe(database: &str, table: &TableProgress) {
                 planned => format!("{} of {planned} chunks failed; ", table.chunks.failed),
             };
             output::result(format!(
-                "    {chunks}after mending the cause run it again with `--table {}`",
+                "    {chunks}after mending the cause go on with `planner retry {run}`, or begin anew with `planner run \
+                 --no-resume --table {}`",
                 table.target.rsplit('.').next().unwrap_or(&table.target),
             ));
         }

@@ -1,5 +1,5 @@
-//! Writing the run before anything is asked of the warehouse: one run, one row for every selected table, in every
-//! target database, in the databases' name order.
+//! Writing the run before anything is asked of the warehouse: one run, a row for every table that was asked for, in every
+//! target database, in the databases' name order; or opening an earlier run again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,11 +7,13 @@ use std::time::Duration;
 use thaw_config::Config;
 use thaw_model::{RunId, TableId};
 use thaw_snowflake::SnowflakeError;
-use thaw_status::{Holder, NewRun, NewTable, PlannerClaim, Reservation, StoreError};
+use thaw_status::{NewRun, NewTable, Opened, Opening, PlannerClaim, StoreError};
 use thaw_worker::connections;
 
 use crate::introspect::source;
 use crate::preflight::Ready;
+use crate::run::resume::{OpenPart, Resumption};
+use crate::run::wait;
 use crate::select::Selected;
 use crate::session::Session;
 use crate::snapshot::SNAPSHOT_LAG;
@@ -23,8 +25,10 @@ const SNAPSHOT_MARGIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ReservedRun<'a> {
     pub id: RunId,
-    /// In name order.
+    /// In name order; those that this call has to do with.
     pub databases: Vec<ReservedDatabase<'a>>,
+    /// Tables of this call that were completed before it, with their databases.
+    pub done: Vec<(String, TableId)>,
 }
 
 /// The run's rows in one database.
@@ -32,7 +36,17 @@ pub struct ReservedRun<'a> {
 pub struct ReservedDatabase<'a> {
     pub name: String,
     pub planner: PlannerClaim,
+    /// To be planned.
     pub tables: Vec<ReservedEntry<'a>>,
+    /// They go on with their stored plans.
+    pub resumed: Vec<TableId>,
+}
+
+impl ReservedDatabase<'_> {
+    /// The tables whose end is waited for and reported.
+    pub fn followed(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().map(|table| table.id).chain(self.resumed.iter().copied())
+    }
 }
 
 /// One table of the run.
@@ -43,71 +57,109 @@ pub struct ReservedEntry<'a> {
     pub ready: Ready<'a>,
 }
 
-/// What reserving gave.
+/// A run that is this planner's, and what has to wait until it is over.
 #[derive(Debug)]
-pub enum Reserved<'a> {
-    Run(ReservedRun<'a>),
-    /// A target is held by another run; what had been written is cancelled again.
-    /// `is_same`: that run was asked to do exactly this.
-    Held {
-        database: String,
-        holder: Box<Holder>,
-        is_same: bool,
-    },
+pub struct Reserved<'a> {
+    pub run: ReservedRun<'a>,
+    /// Another entry of the run that holds the same target goes on first: database, table, and the number of the wanted
+    /// entry where there is one.
+    pub deferred: Vec<(String, TableId, Option<usize>)>,
 }
 
-/// Reserves the run. A refusal in one database cancels it in those before.
+/// Opens the run in every database, in name order; `ready` knows the wanted entries that have to be planned. `None`:
+/// the status tables have changed meanwhile, look again. A new run is cancelled in the databases before then, another
+/// one is given back as it is.
 ///
 /// # Errors
 /// What a database says.
-pub async fn reserve<'a>(
+pub async fn open<'a>(
     session: &Session,
     config: &Config,
-    ready: Vec<Ready<'a>>,
-) -> Result<Reserved<'a>, StoreError> {
-    let id = RunId::generate();
-    let mut run = ReservedRun { id, databases: Vec::new() };
-    let databases = by_database(ready);
-    let is_one_database = databases.len() == 1;
-    for (name, ready) in databases {
-        let new_tables: Vec<NewTable> = ready.iter().map(|ready| new_table(config, ready)).collect();
-        let new_run = NewRun {
-            id,
-            config_hash: thaw_config::combined_hash(
-                new_tables.iter().map(|table| table.config_hash.as_str()),
-            ),
-            planner: session.planner.clone(),
-            planner_lease: session.lease,
-            settings: connections::fleet_settings(config),
-            program: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
-        };
-        let mut client = session.pools.pool(&name)?.get().await?;
-        match thaw_status::reserve_run(&mut client, &new_run, &new_tables).await {
-            Err(error) => {
-                cancel(session, &run).await?;
-                return Err(error);
+    resumption: &Resumption,
+    ready: &BTreeMap<usize, Ready<'a>>,
+) -> Result<Option<Reserved<'a>>, StoreError> {
+    let run = ReservedRun { id: resumption.run, databases: Vec::new(), done: Vec::new() };
+    let mut reserved = Reserved { run, deferred: Vec::new() };
+    for (name, part) in &resumption.databases {
+        reserved.run.done.extend(part.done.iter().map(|table| (name.clone(), *table)));
+        if part.resume.is_empty() && part.add.is_empty() && part.supersede.is_empty() {
+            continue;
+        }
+        match open_part(session, config, (resumption.run, name, part), ready).await {
+            Ok(Some((database, deferred))) => {
+                reserved.run.databases.push(database);
+                let named = deferred.into_iter().map(|(table, number)| (name.clone(), table, number));
+                reserved.deferred.extend(named);
             }
-            Ok(Reservation::Reserved { planner, tables }) => {
-                let tables = tables
-                    .iter()
-                    .zip(new_tables)
-                    .zip(&ready)
-                    .map(|((reserved, new_table), table)| ReservedEntry {
-                        id: reserved.id,
-                        entry: new_table.entry,
-                        ready: table.clone(),
-                    })
-                    .collect();
-                run.databases.push(ReservedDatabase { name, planner, tables });
-            }
-            Ok(Reservation::HeldBy(holder)) => {
-                cancel(session, &run).await?;
-                let is_same = is_one_database && holder.config_hash == new_run.config_hash;
-                return Ok(Reserved::Held { database: name, holder: Box::new(holder), is_same });
+            refused => {
+                let given_up = if resumption.is_new {
+                    cancel(session, &reserved.run).await
+                } else {
+                    wait::release(session, &reserved.run).await
+                };
+                return refused.and(given_up.map(|()| None));
             }
         }
     }
-    Ok(Reserved::Run(run))
+    Ok(Some(reserved))
+}
+
+type OpenedPart<'a> = (ReservedDatabase<'a>, Vec<(TableId, Option<usize>)>);
+
+async fn open_part<'a>(
+    session: &Session,
+    config: &Config,
+    (id, name, part): (RunId, &str, &OpenPart),
+    ready: &BTreeMap<usize, Ready<'a>>,
+) -> Result<Option<OpenedPart<'a>>, StoreError> {
+    let added: Vec<&Ready<'a>> = part.add.iter().filter_map(|index| ready.get(index)).collect();
+    let add: Vec<NewTable> = added.iter().map(|ready| new_table(config, ready)).collect();
+    let run = NewRun {
+        id,
+        config_hash: thaw_config::combined_hash(add.iter().map(|table| table.config_hash.as_str())),
+        planner: session.planner.clone(),
+        planner_lease: session.lease,
+        settings: connections::fleet_settings(config),
+        program: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let resume: Vec<TableId> = part.resume.iter().map(|(table, _)| *table).collect();
+    let opening = Opening {
+        run: &run,
+        found: part.found,
+        supersede: &part.supersede,
+        resume: &resume,
+        replace: &part.replace,
+        add: &add,
+    };
+    let mut client = session.pools.pool(name)?.get().await?;
+    // Sessions of frozen workers: no timeout of the server ends them, and their locks would keep the run from opening.
+    if let Err(error) = thaw_status::end_zombies(&client).await {
+        tracing::debug!(error = %error, "sessions of frozen workers cannot be ended");
+    }
+    let Opened::Open(opened) = thaw_status::open_run(&mut client, &opening).await? else { return Ok(None) };
+    let entry_of =
+        |table: TableId| part.resume.iter().find(|(id, _)| *id == table).and_then(|(_, index)| *index);
+    let reserved_entry = |id: TableId, ready: &Ready<'a>| ReservedEntry {
+        id,
+        entry: entry_id(config, ready.selected),
+        ready: ready.clone(),
+    };
+    let mut database = ReservedDatabase {
+        name: name.to_owned(),
+        planner: opened.planner,
+        tables: Vec::new(),
+        resumed: Vec::new(),
+    };
+    for table in &opened.resumed {
+        match entry_of(table.id).and_then(|index| ready.get(&index)).filter(|_| !table.has_plan) {
+            Some(ready) => database.tables.push(reserved_entry(table.id, ready)),
+            None => database.resumed.push(table.id),
+        }
+    }
+    for (table, ready) in opened.added.iter().zip(added) {
+        database.tables.push(reserved_entry(table.id, ready));
+    }
+    Ok(Some((database, opened.left.into_iter().map(|table| (table, entry_of(table))).collect())))
 }
 
 /// Waits until a snapshot taken now lies behind everything that the last runs on these targets have read. A run without
@@ -175,14 +227,6 @@ pub async fn cancel(session: &Session, run: &ReservedRun<'_>) -> Result<(), Stor
     Ok(())
 }
 
-fn by_database(ready: Vec<Ready<'_>>) -> BTreeMap<String, Vec<Ready<'_>>> {
-    let mut databases: BTreeMap<String, Vec<Ready<'_>>> = BTreeMap::new();
-    for table in ready {
-        databases.entry(table.selected.source.target_database.clone()).or_default().push(table);
-    }
-    databases
-}
-
 /// Names (source, filter, target) over all runs. The filter as a digest, because it may hold a user's value.
 #[must_use]
 pub fn entry_id(config: &Config, selected: Selected<'_>) -> String {
@@ -197,6 +241,7 @@ pub fn entry_id(config: &Config, selected: Selected<'_>) -> String {
 
 fn new_table(config: &Config, ready: &Ready<'_>) -> NewTable {
     let (source, entry) = (ready.selected.source, ready.selected.entry);
+    let digest = config.plan_digest(source, entry);
     NewTable {
         entry: entry_id(config, ready.selected),
         source_name: source.name.clone(),
@@ -205,7 +250,8 @@ fn new_table(config: &Config, ready: &Ready<'_>) -> NewTable {
         source_table: entry.source.clone(),
         target_schema: source.target_schema.clone(),
         target_table: entry.target.clone(),
-        config_hash: config.plan_digest(source, entry).hash,
+        config_hash: digest.hash,
+        config_keys: digest.keys.into_iter().map(|(key, digest)| (key.to_owned(), digest)).collect(),
         max_attempts: i16::try_from(config.max_retry_attempts).unwrap_or(i16::MAX),
         parallel_cap: entry.parallel_threads.map(i32::from),
     }

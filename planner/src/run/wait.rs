@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thaw_model::{RunId, RunState};
+use thaw_model::{RunId, RunState, TableId, TableState};
 use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
-use thaw_status::{PlannerClaim, StoreError};
+use thaw_status::{PlannerClaim, StoreError, progress};
 use thaw_telemetry::Metrics;
 use thaw_worker::redispatch::Redispatch;
 use tokio::task::JoinSet;
@@ -19,13 +19,13 @@ use crate::run::progress::Progress;
 use crate::run::reserve::{ReservedDatabase, ReservedRun};
 use crate::session::Session;
 
-/// How often the status tables are asked whether the run has ended.
+/// How often the status tables are asked whether the tables have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Every database's run is final; this is the worst state.
+    /// Every table that was asked for is final; this is what their states come to.
     Ended(RunState),
     /// Told to stop; the run goes on without this planner.
     Interrupted,
@@ -157,7 +157,7 @@ pub async fn until_ended(
             }
             _ = look.tick() => {}
         }
-        match worst_state(session, run).await {
+        match end_of_tables(session, run).await {
             Ok(Some(state)) => {
                 progress.finish();
                 return Ok(End::Ended(state));
@@ -169,29 +169,61 @@ pub async fn until_ended(
     }
 }
 
-/// The worst state when the run is final in every database; `None` while one goes on.
-async fn worst_state(session: &Session, run: &ReservedRun<'_>) -> Result<Option<RunState>, StoreError> {
-    let mut worst = RunState::Completed;
+/// What the ends of the tables that this call follows come to; `None` while one goes on. Ends the run where they were the
+/// last ones.
+///
+/// # Errors
+/// What a database says.
+pub async fn end_of_tables(session: &Session, run: &ReservedRun<'_>) -> Result<Option<RunState>, StoreError> {
+    let mut states = vec![TableState::Completed; run.done.len()];
     for database in &run.databases {
+        let followed: Vec<TableId> = database.followed().collect();
         let client = session.pools.pool(&database.name)?.get().await?;
-        match thaw_status::run_state(&client, run.id).await? {
-            Some(state) if !state.is_final() => return Ok(None),
-            Some(state) => worst = worse(worst, state),
-            // The row is gone: somebody pruned it; nothing can be said but that it did not complete here.
-            None => worst = worse(worst, RunState::Failed),
+        let found = progress::table_states(&client, &followed).await?;
+        if found.iter().any(|state| !state.is_final()) {
+            return Ok(None);
         }
+        // The row is gone: somebody pruned it; nothing can be said but that it did not complete here.
+        let gone = followed.len().saturating_sub(found.len());
+        states.extend(found);
+        states.extend(std::iter::repeat_n(TableState::Failed, gone));
     }
-    Ok(Some(worst))
+    for database in &run.databases {
+        let mut client = session.pools.pool(&database.name)?.get().await?;
+        thaw_status::end_run(&mut client, run.id).await?;
+    }
+    Ok(Some(joined(&states)))
 }
 
-fn worse(a: RunState, b: RunState) -> RunState {
-    let rank = |state| match state {
-        RunState::Running => 5,
-        RunState::Failed => 4,
-        RunState::Partial => 3,
-        RunState::Cancelled => 2,
-        RunState::Superseded => 1,
-        RunState::Completed => 0,
-    };
-    if rank(b) > rank(a) { b } else { a }
+/// As a run is ended by its tables, and as a person or a later run ends it.
+fn joined(states: &[TableState]) -> RunState {
+    let any = |state| states.contains(&state);
+    if any(TableState::Superseded) {
+        RunState::Superseded
+    } else if any(TableState::Cancelled) {
+        RunState::Cancelled
+    } else if states.iter().all(|state| *state == TableState::Completed) {
+        RunState::Completed
+    } else if any(TableState::Completed) || any(TableState::Partial) {
+        RunState::Partial
+    } else {
+        RunState::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_tables_come_to_one_state() {
+        use TableState::{Cancelled, Completed, Failed, Partial, Superseded};
+        assert_eq!(joined(&[]), RunState::Completed);
+        assert_eq!(joined(&[Completed, Completed]), RunState::Completed);
+        assert_eq!(joined(&[Completed, Failed]), RunState::Partial);
+        assert_eq!(joined(&[Partial]), RunState::Partial);
+        assert_eq!(joined(&[Failed, Failed]), RunState::Failed);
+        assert_eq!(joined(&[Completed, Cancelled, Failed]), RunState::Cancelled);
+        assert_eq!(joined(&[Cancelled, Superseded]), RunState::Superseded);
+    }
 }

@@ -69,6 +69,7 @@ impl Store {
             target_schema: PgIdent::exact("public"),
             target_table: PgIdent::exact(run.id.to_string()),
             config_hash: "test".to_owned(),
+            config_keys: std::collections::BTreeMap::new(),
             max_attempts: 3,
             parallel_cap: None,
         };

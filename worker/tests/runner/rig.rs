@@ -102,6 +102,7 @@ impl Rig {
             target_schema: plan.target.schema.clone(),
             target_table: plan.target.table.clone(),
             config_hash: "hash".to_owned(),
+            config_keys: std::collections::BTreeMap::new(),
             max_attempts: 3,
             parallel_cap: cap,
         };

@@ -1,8 +1,8 @@
 -- run: running -> completed, running -> partial, running -> failed
 -- $1 run
 --
--- Guard: behind lock_run_if_endable.sql; planned, and every table is final. Tables that a resume superseded do not
--- count: a later row of the run stands for them.
+-- Guard: behind lock_run_if_endable.sql; planned, and every table is final. Of an entry that a resume has planned anew
+-- its newest row counts.
 update migration_status.migration_runs r
 set status = s.becomes, finished_at = clock_timestamp(), last_activity_at = clock_timestamp(), planner_lease_until = null
 from (
@@ -10,8 +10,9 @@ from (
               when bool_or(status in ('completed', 'partial')) then 'partial'
               else 'failed' end as becomes,
          coalesce(bool_or(status in ('planning', 'planned', 'loading', 'finalizing')), false) as open
-  from migration_status.migration_table_status
-  where run_id = $1 and status <> 'superseded'
+  from (select distinct on (entry) status from migration_status.migration_table_status
+        where run_id = $1 order by entry, table_id desc) newest
+  where status <> 'superseded'
 ) s
 where r.run_id = $1 and r.status = 'running' and r.planned_at is not null and not s.open
 returning r.status

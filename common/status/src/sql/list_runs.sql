@@ -1,17 +1,27 @@
 -- reads the newest runs
--- $1 run (null: all), $2 at most
+-- $1 run (null: all), $2 at most, $3 only those that a planner may have to do with: running ones, and partial or failed
+-- ones with a table that could be revived
 select r.run_id, r.status, to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as started_at,
        extract(epoch from now() - r.started_at)::float8 as started_seconds_ago,
        extract(epoch from coalesce(r.finished_at, now()) - r.started_at)::float8 as elapsed_seconds,
        extract(epoch from now() - greatest(r.last_activity_at, (
-         select max(greatest(c.claimed_at, c.heartbeat_at, c.finished_at))
-         from migration_status.migration_chunk_status c
-         join migration_status.migration_table_status own using (table_id)
-         where own.run_id = r.run_id)))::float8 as idle_seconds,
+         select max(greatest(t.planned_at, t.started_at, t.finished_at, (
+           select max(greatest(c.claimed_at, c.heartbeat_at, c.finished_at))
+           from migration_status.migration_chunk_status c
+           where c.table_id = t.table_id)))
+         from migration_status.migration_table_status t
+         where t.run_id = r.run_id)))::float8 as idle_seconds,
        coalesce(r.planner_lease_until > now(), false) as planner_alive,
        r.planned_at is not null as planned, r.created_by,
        r.error_class, r.error_text
 from migration_status.migration_runs r
-where $1::uuid is null or r.run_id = $1
+where ($1::uuid is null or r.run_id = $1)
+  and (not $3 or r.status = 'running'
+       or r.status in ('partial', 'failed') and exists (
+         select from migration_status.migration_table_status t
+         where t.run_id = r.run_id and t.status in ('partial', 'failed', 'cancelled') and t.pruned_at is null
+           and not exists (select from migration_status.migration_table_status later
+                           where later.target_schema = t.target_schema and later.target_table = t.target_table
+                             and later.run_id <> t.run_id and later.started_at > coalesce(t.started_at, t.finished_at))))
 order by r.started_at desc
 limit $2

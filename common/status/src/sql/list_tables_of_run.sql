@@ -1,4 +1,4 @@
--- reads the tables of a run with their progress
+-- reads the tables of a run with their progress: of each entry the newest row, and none that another entry replaced
 -- $1 run
 select p.table_id, p.source_name, p.source_database || '.' || p.source_schema || '.' || p.source_table as source,
        p.target_schema || '.' || p.target_table as target, p.status, t.decisions,
@@ -9,5 +9,9 @@ select p.table_id, p.source_name, p.source_database || '.' || p.source_schema ||
        p.error_class, p.error_text
 from migration_status.v_table_progress p
 join migration_status.migration_table_status t using (table_id)
+join migration_status.migration_runs r on r.run_id = t.run_id
 where p.run_id = $1
-order by p.position
+  and (t.status <> 'superseded' or r.status = 'superseded')
+  and not exists (select from migration_status.migration_table_status newer
+                  where newer.run_id = t.run_id and newer.entry = t.entry and newer.table_id > t.table_id)
+order by p.position, p.table_id

@@ -2,12 +2,14 @@
 -- $1 table
 --
 -- Guard: behind the lock of the table row, so that a finalizer decides before or after. A new budget; the fence is
--- kept: a worker of the old life may still be awake.
+-- kept: a worker of the old life may still be awake. Redispatch hints at once at chunks of a capped table: their
+-- planner tells nobody of them.
 update migration_status.migration_chunk_status c
 set status = 'pending', failures = 0, due_at = '-infinity', finished_at = null, publish_count = 0,
-    redispatch_at = clock_timestamp() + make_interval(secs => (r.settings ->> 'first_hint_ms')::float8 / 1000),
+    redispatch_at = clock_timestamp() + case when t.parallel_cap is null
+      then make_interval(secs => (r.settings ->> 'first_hint_ms')::float8 / 1000) else interval '0' end,
     error_class = null, error_text = null
 from migration_status.migration_table_status t
 join migration_status.migration_runs r using (run_id)
-where c.table_id = $1 and t.table_id = c.table_id and t.status = 'loading' and c.execution = t.execution
+where c.table_id = $1 and t.table_id = c.table_id and t.status in ('planned', 'loading') and c.execution = t.execution
   and c.status in ('failed', 'cancelled')

@@ -145,6 +145,7 @@ pub(crate) fn new_table(target: &str) -> NewTable {
         target_schema: PgIdent::exact("public"),
         target_table: PgIdent::exact(target),
         config_hash: "hash".into(),
+        config_keys: std::collections::BTreeMap::new(),
         max_attempts: 3,
         parallel_cap: None,
     }

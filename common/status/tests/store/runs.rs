@@ -116,6 +116,8 @@ async fn a_superseded_run_gives_its_targets_up_and_its_planner_learns_it() {
     let loading = store.loading(2, long()).await;
     let held = thaw_status::reserve_run(&mut store.client, &new_run(long()), &[new_table("rows")]).await;
     assert!(matches!(held.expect("asks"), Reservation::HeldBy(holder) if holder.planned));
+    assert!(!thaw_status::supersede_run(&mut store.client, loading.run).await.expect("asks"), "it lives");
+    assert!(thaw_status::renew_planner(&store.client, &loading.planner, Duration::ZERO).await.expect("dies"));
     assert!(thaw_status::supersede_run(&mut store.client, loading.run).await.expect("supersedes"));
     assert_eq!(store.chunk_state(loading.chunk(1)).await, "superseded");
     assert!(!thaw_status::renew_planner(&store.client, &loading.planner, PLANNER_LEASE).await.expect("asks"));

@@ -194,6 +194,7 @@ async fn a_finalizer_builds_what_a_superseded_run_left_behind() {
     let drop_indexes = StartPlan { drop_indexes: true, ..StartPlan::default() };
     let (dead, left) = planned(&mut store, drop_indexes.clone()).await;
     thaw_status::start_table(&mut store.client, dead.run, left).await.expect("starts");
+    thaw_status::release_planner(&store.client, &dead).await.expect("leaves");
     assert!(thaw_status::supersede_run(&mut store.client, dead.run).await.expect("supersedes"));
 
     let (planner, table) = planned(&mut store, drop_indexes).await;

@@ -29,7 +29,7 @@ async fn a_planner_killed_between_insert_and_publish_has_its_chunks_published_by
 }
 
 #[tokio::test]
-async fn a_planner_killed_after_it_reserved_leaves_a_run_that_the_next_one_replaces() -> Result<()> {
+async fn a_planner_killed_after_it_reserved_leaves_a_run_that_the_next_one_plans() -> Result<()> {
     let stage = Stage::set(Setting::of(ORDERS, 2_000, 1_000)).await?;
     let mut planner =
         stage.fleet.planner("planner", &["run"])?.env("THAW_FAULT_POINTS", "after_reserve=kill").spawn()?;

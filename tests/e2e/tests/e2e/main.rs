@@ -18,6 +18,8 @@ mod postgres;
 
 mod quarantine;
 mod references;
+mod resume_cancel;
+mod resume_matrix;
 mod secrets;
 mod shutdown;
 mod snapshot;

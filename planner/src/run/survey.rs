@@ -1,0 +1,105 @@
+//! What the status tables know of earlier runs: read before anything is decided about resuming one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use thaw_model::{RunId, RunState};
+use thaw_status::{RunProgress, RunTable, StoreError};
+
+use crate::session::Session;
+
+/// A run with its part in each of the databases looked at.
+#[derive(Debug, Clone)]
+pub struct KnownRun {
+    pub id: RunId,
+    pub parts: BTreeMap<String, Part>,
+}
+
+/// One database's part of a run.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub progress: RunProgress,
+    pub tables: Vec<RunTable>,
+}
+
+impl KnownRun {
+    /// A planner holds it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.parts.values().any(Part::is_held)
+    }
+
+    /// Since the last sign of life of the run, its tables and their chunks, in whichever database.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.parts.values().map(|part| part.progress.idle).min().unwrap_or_default()
+    }
+
+    /// Since its start.
+    #[must_use]
+    pub fn started_ago(&self) -> Duration {
+        self.parts.values().map(|part| part.progress.started_ago).max().unwrap_or_default()
+    }
+
+    /// In one of the databases.
+    #[must_use]
+    pub fn is_anywhere(&self, state: RunState) -> bool {
+        self.parts.values().any(|part| part.progress.state == state)
+    }
+}
+
+impl Part {
+    /// Running under a living planner.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.progress.state == RunState::Running && self.progress.planner_alive
+    }
+}
+
+/// The runs that are not over, or could be revived, the newest first.
+///
+/// # Errors
+/// What a database says.
+pub async fn incomplete(
+    session: &Session,
+    databases: &BTreeSet<String>,
+) -> Result<Vec<KnownRun>, StoreError> {
+    let mut ids = BTreeSet::new();
+    for name in databases {
+        let client = session.pools.pool(name)?.get().await?;
+        ids.extend(thaw_status::incomplete_runs(&client).await?.iter().map(|run| run.run));
+    }
+    let mut runs = Vec::new();
+    for id in ids {
+        // Gone meanwhile: somebody pruned it.
+        runs.extend(one(session, databases, id).await?);
+    }
+    runs.sort_by_key(KnownRun::started_ago);
+    Ok(runs)
+}
+
+/// One run, whatever its state; `None`: none of the databases has it.
+///
+/// # Errors
+/// What a database says.
+pub async fn one(
+    session: &Session,
+    databases: &BTreeSet<String>,
+    id: RunId,
+) -> Result<Option<KnownRun>, StoreError> {
+    let mut parts = BTreeMap::new();
+    for name in databases {
+        let client = session.pools.pool(name)?.get().await?;
+        match thaw_status::read_run(&client, id).await {
+            Ok(Some(progress)) => {
+                let tables = thaw_status::tables_to_resume(&client, id).await?;
+                parts.insert(name.clone(), Part { progress, tables });
+            }
+            Ok(None) => {}
+            // A database that no run has touched yet.
+            Err(error) if error.is_schema_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((!parts.is_empty()).then_some(KnownRun { id, parts }))
+}
