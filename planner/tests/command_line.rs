@@ -106,7 +106,7 @@ fn usage_errors_end_with_1_and_help_with_0() {
     for (args, code, part) in [
         (&[][..], 1, "Usage"),
         (&["fly"], 1, "unrecognized subcommand"),
-        (&["quarantine"], 1, "quarantine is not available in this version"),
+        (&["prune"], 1, "prune is not available in this version"),
         (&["run", "--detach", "--local"], 1, "cannot be used with"),
         (&["check", "--offline", "--log-level", "loud"], 1, "`loud` is no log level"),
     ] {

@@ -67,12 +67,10 @@ pub async fn retry(args: &RetryArgs, config: &Arc<Config>) -> Exit {
     let options = RunOptions {
         sources,
         tables: tables.clone(),
-        detach: false,
         local: args.local,
-        dry_run: false,
-        json: false,
         report_json: args.report_json.clone(),
         asked: Asked { full: true, since: None },
+        ..RunOptions::default()
     };
     let exit = Box::pin(run::execute(&options, config)).await;
     for table in &tables {
