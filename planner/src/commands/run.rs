@@ -211,7 +211,7 @@ impl Process<'_> {
         while !rounds.is_done() {
             let ended = match rounds.next().await? {
                 Round::Run { run, is_new, leaves_unfinished } => {
-                    let ended = self.begin(run, is_new, broker).await?;
+                    let ended = Box::pin(self.begin(run, is_new, broker)).await?;
                     if leaves_unfinished { ended.worse(Exit::Incomplete) } else { ended }
                 }
                 Round::Held { database, target, run } => {

@@ -143,7 +143,7 @@ pub fn choose(
             && run.idle() <= limits.max_age
             && !run.is_anywhere(RunState::Cancelled)
             && !run.is_anywhere(RunState::Superseded)
-            && asked.iter().any(|(_, wanted)| find(run, wanted, all).is_some_and(|table| is_revivable(table)))
+            && asked.iter().any(|(_, wanted)| find(run, wanted, all).is_some_and(is_revivable))
     };
     let chosen = runs.iter().find(may_be_resumed);
     let mut resumption = match chosen {
