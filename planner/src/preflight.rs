@@ -8,7 +8,7 @@ use futures_util::stream;
 use thaw_config::{Config, Finding, Severity, Source};
 use thaw_model::{Classify, ErrorReport, PgIdent, SfIdent};
 use thaw_postgres::PgError;
-use thaw_postgres::catalog::TargetTable;
+use thaw_postgres::catalog::{self, TargetTable};
 use thaw_snowflake::SnowflakeError;
 
 use crate::check::{self, fault};
@@ -153,7 +153,7 @@ async fn look<'a>(
     }
     let target = match described {
         Ok(Some(target)) => {
-            findings.extend(check::target(entry, &source.target_schema, &target, truncated));
+            findings.extend(check::relation(entry, &source.target_schema, &target, truncated));
             Some(target)
         }
         Ok(None) => {
@@ -172,6 +172,13 @@ async fn look<'a>(
     let mapped = columns.ok().zip(target.as_ref()).and_then(|(columns, target)| {
         columns::map(entry, &columns, target).map_err(|faults| findings.extend(faults)).ok()
     });
+    if let Some((mapped, target)) = mapped.as_ref().zip(target.as_ref()) {
+        findings.extend(check::keys(entry, &source.target_schema, target, mapped));
+        // What may not be read has been said already.
+        if target.kind.is_loadable() && target.privileges.usage && target.privileges.select {
+            findings.extend(check_rows(session, selected, target, mapped).await);
+        }
+    }
     findings.extend(check::source(entry, mapped.as_ref(), &facts.server_time));
     let unlisted = TimeTravel { kind: ObjectKind::Unlisted, created: None };
     let time_travel = facts.histories.get(&entry.source).cloned().unwrap_or(unlisted);
@@ -183,6 +190,23 @@ async fn look<'a>(
         server_time: facts.server_time.clone(),
     });
     (ready, findings)
+}
+
+async fn check_rows(
+    session: &Session,
+    selected: Selected<'_>,
+    target: &TargetTable,
+    mapped: &Mapped,
+) -> Vec<Finding> {
+    let Selected { source, entry } = selected;
+    let is_empty = async {
+        let client = session.pools.pool(&source.target_database)?.get().await?;
+        catalog::is_empty(&**client, &source.target_schema, &entry.target).await
+    };
+    match is_empty.await {
+        Ok(is_empty) => check::rows(entry, target, mapped, is_empty),
+        Err(error) => vec![fault(entry, "target", format!("cannot be read: {error}"))],
+    }
 }
 
 async fn describe_target(session: &Session, selected: Selected<'_>) -> Result<Option<TargetTable>, PgError> {

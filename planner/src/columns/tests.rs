@@ -42,7 +42,7 @@ pub(crate) fn entry() -> TableEntry {
     }
 }
 
-fn source(names: &[&str]) -> Vec<SourceColumn> {
+pub(crate) fn source(names: &[&str]) -> Vec<SourceColumn> {
     let column = |name: &&str| SourceColumn {
         name: SfIdent::exact(*name),
         source_type: Some(SourceType::Text { length: None }),
@@ -52,7 +52,7 @@ fn source(names: &[&str]) -> Vec<SourceColumn> {
     names.iter().map(column).collect()
 }
 
-fn column(name: &str) -> TargetColumn {
+pub(crate) fn column(name: &str) -> TargetColumn {
     TargetColumn {
         name: PgIdent::exact(name),
         column_type: ColumnType::Loadable(TargetType::Text { kind: TextKind::Text, max_chars: None }),
@@ -67,7 +67,7 @@ fn column(name: &str) -> TargetColumn {
     }
 }
 
-fn target(columns: Vec<TargetColumn>) -> TargetTable {
+pub(crate) fn target(columns: Vec<TargetColumn>) -> TargetTable {
     let all = true;
     TargetTable {
         kind: RelationKind::Table,
@@ -79,6 +79,7 @@ fn target(columns: Vec<TargetColumn>) -> TargetTable {
         has_rules: false,
         row_security_active: false,
         privileges: Privileges {
+            usage: all,
             select: all,
             insert: all,
             update: all,
@@ -187,4 +188,83 @@ fn xml_cannot_promise_to_set_bad_rows_aside() {
     entry.bad_rows.on_bad_row = OnBadRow::Quarantine;
     let found = faults(&entry, &source(&["DOC"]), &target);
     assert!(found.contains("tables[0].on_bad_row") && found.contains("\"doc\" is xml"), "{found}");
+}
+
+#[test]
+fn names_beyond_63_bytes_are_compared_as_postgresql_cuts_them() {
+    let kept = "c".repeat(63);
+    let long = format!("{}_AND_MORE", kept.to_uppercase());
+    let mapped = map(&entry(), &source(&[&long]), &target(vec![column(&kept)])).expect("maps");
+    assert_eq!(pairs(&mapped), [(long.as_str(), kept.as_str())]);
+    let other = format!("{}_AND_OTHER", kept.to_uppercase());
+    let text = faults(&entry(), &source(&[&long, &other]), &target(vec![column(&kept)]));
+    assert!(text.contains("both have the name") && text.contains("63 bytes"), "{text}");
+    // 31 letters of two bytes: the 32nd would be cut in half.
+    let umlauts = "ä".repeat(40);
+    let mapped = map(&entry(), &source(&[&umlauts]), &target(vec![column(&"ä".repeat(31))])).expect("maps");
+    assert_eq!(mapped.columns.len(), 1);
+    let mut mapped_by_hand = entry();
+    mapped_by_hand.column_mapping.insert(SfIdent::exact("A"), PgIdent::exact(format!("{kept}x")));
+    let mapped = map(&mapped_by_hand, &source(&["A"]), &target(vec![column(&kept)])).expect("maps");
+    assert_eq!(pairs(&mapped), [("A", kept.as_str())]);
+}
+
+#[test]
+fn one_source_column_is_never_mapped_to_two_targets() {
+    let mut entry = entry();
+    entry.column_mapping.insert(SfIdent::exact("ID"), PgIdent::exact("a"));
+    entry.column_mapping.insert(SfIdent::exact("id"), PgIdent::exact("b"));
+    let text = faults(&entry, &source(&["ID"]), &target(vec![column("a"), column("b")]));
+    assert!(text.contains("\"ID\" is mapped to"), "{text}");
+}
+
+#[test]
+fn two_source_columns_are_never_mapped_to_one_target() {
+    let mut entry = entry();
+    entry.column_mapping.insert(SfIdent::exact("A"), PgIdent::exact("x"));
+    entry.column_mapping.insert(SfIdent::exact("B"), PgIdent::exact("x"));
+    let text = faults(&entry, &source(&["A", "B"]), &target(vec![column("x")]));
+    assert!(text.contains("are both mapped to \"x\""), "{text}");
+}
+
+#[test]
+fn a_watermark_that_no_side_has_is_reported_at_its_own_key() {
+    let mut entry = entry();
+    entry.source_watermark = Some(SfIdent::exact("Updated At"));
+    entry.target_watermark = Some(PgIdent::exact("updated_at"));
+    entry.column_mapping.insert(SfIdent::exact("Updated At"), PgIdent::exact("updated_at"));
+    let text = faults(&entry, &source(&["ID"]), &target(vec![column("id")]));
+    assert!(text.contains("tables[0].source_watermark: the source has no column"), "{text}");
+    assert!(text.contains("tables[0].target_watermark: the target has no column"), "{text}");
+}
+
+#[test]
+fn quotes_keywords_and_unicode_in_names_are_exact() {
+    let names = ["say \"hi\"", "select", "Größe", "a.b", " padded ", "émoji 🦀"];
+    let target = target(names.iter().map(|name| column(name)).collect());
+    let mapped = map(&entry(), &source(&names), &target).expect("maps");
+    assert!(pairs(&mapped).iter().all(|(from, to)| from == to));
+    assert_eq!(mapped.columns.len(), names.len());
+    assert_eq!(mapped.columns[0].target.quoted(), "\"say \"\"hi\"\"\"");
+}
+
+#[test]
+fn an_identity_column_that_an_upsert_would_set_is_refused() {
+    let mut entry = entry();
+    entry.uniqueness_columns = vec![SfIdent::exact("ID")];
+    let mut serial = column("serial");
+    serial.identity = Identity::Always;
+    let columns = vec![column("id"), serial];
+    let text = faults(&entry, &source(&["ID", "SERIAL"]), &target(columns.clone()));
+    assert!(text.contains("GENERATED ALWAYS AS IDENTITY"), "{text}");
+    entry.insert_only = true;
+    assert!(map(&entry, &source(&["ID", "SERIAL"]), &target(columns)).is_ok());
+}
+
+#[test]
+fn a_key_that_is_named_twice_is_refused() {
+    let mut entry = entry();
+    entry.uniqueness_columns = vec![SfIdent::exact("ID"), SfIdent::exact("id")];
+    let text = faults(&entry, &source(&["ID"]), &target(vec![column("id")]));
+    assert!(text.contains("stands there already"), "{text}");
 }

@@ -5,7 +5,7 @@ mod counting;
 mod fresh;
 
 use thaw_config::Config;
-use thaw_model::plan::{ChunkingPlan, Decision, LoadMode};
+use thaw_model::plan::{ChunkingPlan, Decision, LoadMode, OnBadRow};
 use thaw_model::{Classify, Disposition, SfIdent, TablePlan};
 use thaw_snowflake::Client;
 
@@ -51,7 +51,7 @@ pub enum PlanError {
     #[error("the source's filter or bound cannot be rendered")]
     Render(#[from] thaw_snowflake::ChunkQueryError),
     #[error(
-        "{rows} rows have NULL in key column \"{column}\", which ON CONFLICT never matches; fix them at the source, filter them, or make the index NULLS NOT DISTINCT"
+        "{rows} rows have NULL in key column \"{column}\", which ON CONFLICT never matches; fix them at the source, filter them, make the index NULLS NOT DISTINCT, or set them aside with on_bad_row: quarantine (up to max_bad_rows)"
     )]
     NullKeys { column: SfIdent, rows: u64 },
     #[error(transparent)]
@@ -178,7 +178,7 @@ async fn count_and_cut(
     if plan.source.snapshot.is_some() {
         plan.decisions.extend(snapshot::too_short(side.time_travel, counts.rows));
     }
-    check_keys(facts, &plan, &counts)?;
+    check_keys(facts, &mut plan, &counts)?;
     // A filter that selects other rows each time is no snapshot of anything.
     let has_snapshot = plan.source.snapshot.is_some() && facts.filter.volatile.is_empty();
     let limits = Limits { rows: limit, has_snapshot };
@@ -198,15 +198,26 @@ async fn count_and_cut(
     Ok(Planned { plan, chunks, counts, is_counted, is_initial_full_load, reading, leaves_gap_reason })
 }
 
-fn check_keys(facts: Facts<'_>, plan: &TablePlan, counts: &TableCounts) -> Result<(), PlanError> {
-    let Some(arbiter) = &plan.load.arbiter else { return Ok(()) };
-    if arbiter.nulls_not_distinct || facts.entry.truncate_onstart {
+/// NULL keys are bad rows for every worker: said before any row moves, and counted where they are set aside.
+fn check_keys(facts: Facts<'_>, plan: &mut TablePlan, counts: &TableCounts) -> Result<(), PlanError> {
+    let is_strict = plan.load.arbiter.as_ref().is_some_and(|arbiter| !arbiter.nulls_not_distinct);
+    if !is_strict || facts.entry.truncate_onstart {
         return Ok(());
     }
-    match facts.mapped.keys.iter().zip(&counts.null_keys).find(|(_, rows)| **rows > 0) {
-        Some(((column, _), rows)) => Err(PlanError::NullKeys { column: column.clone(), rows: *rows }),
-        None => Ok(()),
+    let keys = facts.mapped.keys.iter().zip(&counts.null_keys);
+    let Some(((column, _), rows)) = keys.max_by_key(|(_, rows)| **rows).filter(|(_, rows)| **rows > 0) else {
+        return Ok(());
+    };
+    let policy = plan.bad_rows;
+    if policy.on_bad_row != OnBadRow::Quarantine || *rows > u64::from(policy.max_bad_rows) {
+        return Err(PlanError::NullKeys { column: column.clone(), rows: *rows });
     }
+    plan.decisions.push(Decision {
+        subject: "null keys".into(),
+        choice: "quarantined".into(),
+        reason: format!("{rows} rows have NULL in key column \"{column}\", and on_bad_row is quarantine"),
+    });
+    Ok(())
 }
 
 /// What the chunks' ranges have in common: the column they speak of, and the order of pages.

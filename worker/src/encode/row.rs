@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use thaw_model::plan::{BadRowPolicy, LoadMode, OnBadRow};
+use thaw_model::plan::{BadRowPolicy, LoadMode, OnBadRow, OnDuplicate};
 use thaw_model::{PgIdent, TablePlan};
 use thaw_postgres::copy::BinaryWriter;
 use thaw_snowflake::RowSink;
@@ -289,76 +289,19 @@ impl std::fmt::Debug for RowEncoder {
     }
 }
 
-/// What a column is to the arbiter. A plain COPY leaves telling keys apart to the unique index; its redo is a load by
-/// staging, in which rows with a NULL key are inserted as the COPY would have.
+/// What a column is to the arbiter. A COPY for which no later run looks at keys leaves telling them apart to the unique
+/// index; its redo is a load by staging, in which rows with a NULL key are inserted as the COPY would have.
 fn key(plan: &TablePlan, column: &PgIdent, is_staged: bool) -> Key {
     let Some(arbiter) = plan.load.arbiter.as_ref().filter(|arbiter| arbiter.columns.contains(column)) else {
         return Key::No;
     };
-    match plan.load.mode {
-        LoadMode::Copy if is_staged => Key::NullsEqual,
-        LoadMode::Copy => Key::No,
-        LoadMode::Upsert | LoadMode::InsertOnly if arbiter.nulls_not_distinct => Key::NullsEqual,
-        LoadMode::Upsert | LoadMode::InsertOnly => Key::Strict,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(on_bad_row: &str) -> TablePlan {
-        let column = |name: &str| {
-            serde_json::json!({
-                "source": name, "target": name, "nullable": true,
-                "source_type": { "type": "text", "length": null },
-                "target_type": { "type": "text", "kind": "text", "max_chars": null },
-            })
-        };
-        serde_json::from_value(serde_json::json!({
-            "source": { "database": "D", "schema": "S", "table": "T", "timezone": "UTC" },
-            "target": { "database": "d", "schema": "s", "table": "t" },
-            "columns": [column("a"), column("b")],
-            "load": { "mode": "copy", "copy_first": false, "on_duplicate": "fatal", "overriding_system_value": false },
-            "start": { "truncate": false, "drop_indexes": false },
-            "bad_rows": { "on_bad_row": on_bad_row, "nul_in_text": "fail", "max_bad_rows": 10 },
-            "decisions": [], "left_out": [],
-        }))
-        .expect("a plan")
-    }
-
-    #[test]
-    fn a_row_that_the_server_could_not_form_is_a_bad_row_before_it_fills_the_memory() {
-        let mut encoder = RowEncoder::new(&plan("fail"), false).expect("a plan").0;
-        encoder.row_limit = 1_000;
-        let half = "x".repeat(600);
-        encoder.cell(0, Some(&half)).expect("fits");
-        let before = encoder.writer.len();
-        let error = encoder.cell(1, Some(&half)).expect_err("too long");
-        let EncodeError::BadRow { column, ordinal, reason } = error else { panic!("{error}") };
-        assert_eq!((column.as_str(), ordinal, reason), ("b", 1, BadValue::RowTooLong));
-        assert_eq!(encoder.writer.len(), before);
-    }
-
-    #[tokio::test]
-    async fn long_rows_travel_in_messages_that_the_server_takes() {
-        let (mut encoder, mut rows) = RowEncoder::new(&plan("quarantine"), false).expect("a plan");
-        let long = "x".repeat(MESSAGE_BYTES + 1);
-        for cell in [Some(long.as_str()), None] {
-            encoder.cell(0, cell).expect("fits");
-            encoder.cell(1, Some("y")).expect("fits");
-            encoder.end_row().expect("a row");
-        }
-        let sizes = tokio::spawn(async move {
-            let mut sizes = Vec::new();
-            while let Some(Piece::Rows(bytes)) = rows.next().await {
-                sizes.push(bytes.len());
-            }
-            sizes
-        });
-        let encoded = encoder.finish().await.expect("encodes");
-        let sizes = sizes.await.expect("receives");
-        assert!(sizes.len() > 1 && sizes.iter().all(|size| *size <= MESSAGE_BYTES), "{sizes:?}");
-        assert_eq!(sizes.iter().sum::<usize>(), usize::try_from(encoded.bytes).expect("small"));
+    let is_upserted_later = match plan.load.mode {
+        LoadMode::Upsert | LoadMode::InsertOnly => true,
+        LoadMode::Copy => plan.load.on_duplicate == OnDuplicate::Upsert && !plan.start.truncate,
+    };
+    match (is_upserted_later, is_staged) {
+        (true, _) if !arbiter.nulls_not_distinct => Key::Strict,
+        (true, _) | (false, true) => Key::NullsEqual,
+        (false, false) => Key::No,
     }
 }

@@ -1,7 +1,7 @@
 -- Everything the planner asks about one table, as one JSON document; no row where there is no such relation.
 with recursive rel as (
   select c.oid, c.relkind::text as relkind, c.reltuples, c.relreplident::text as relreplident, c.relispartition,
-         c.relowner, c.relhasrules
+         c.relowner, c.relhasrules, c.relnamespace
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f')
@@ -101,6 +101,7 @@ select jsonb_build_object(
   'has_rules', rel.relhasrules,
   'row_security_active', pg_catalog.row_security_active(rel.oid),
   'privileges', jsonb_build_object(
+    'usage', pg_catalog.has_schema_privilege(rel.relnamespace, 'USAGE'),
     'select', pg_catalog.has_table_privilege(rel.oid, 'SELECT'),
     'insert', pg_catalog.has_table_privilege(rel.oid, 'INSERT'),
     'update', pg_catalog.has_table_privilege(rel.oid, 'UPDATE'),

@@ -158,8 +158,10 @@ pub struct ForeignKey {
 
 /// What this role may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "seven rights are seven answers")]
+#[expect(clippy::struct_excessive_bools, reason = "eight rights are eight answers")]
 pub struct Privileges {
+    /// Of the schema: without it nothing in it can be named, whatever was granted on the table.
+    pub usage: bool,
     pub select: bool,
     pub insert: bool,
     pub update: bool,

@@ -2,11 +2,14 @@
 
 use thaw_config::{Finding, Severity, TableEntry};
 use thaw_model::PgIdent;
-use thaw_model::plan::LoadMode;
-use thaw_postgres::catalog::{ForeignKey, TargetTable};
+use thaw_model::plan::{LoadMode, PlannedColumn};
+use thaw_postgres::catalog::{ForeignKey, TargetTable, UniqueIndex};
+use thaw_worker::encode::pair_needs_zone;
 
 use crate::columns::Mapped;
 use crate::filter::{self, SentFilter};
+use crate::introspect::target;
+use crate::load_mode::LoadRefusal;
 use crate::watermark::Kind;
 
 /// A fault of one entry, at its path or at a key of it.
@@ -27,7 +30,7 @@ fn finding(severity: Severity, entry: &TableEntry, key: &str, message: String) -
 /// What can be said of the target without its rows: kind, row security, grants, references, triggers. `truncated` says
 /// whether the same run truncates a table, by schema and name: then one TRUNCATE empties both.
 #[must_use]
-pub fn target(
+pub fn relation(
     entry: &TableEntry,
     schema: &PgIdent,
     table: &TargetTable,
@@ -76,11 +79,82 @@ pub fn target(
     findings
 }
 
+/// The unique index that `uniqueness_columns` need, and why those that are there will not do.
+#[must_use]
+pub fn keys(entry: &TableEntry, schema: &PgIdent, table: &TargetTable, mapped: &Mapped) -> Option<Finding> {
+    let keys: Vec<PgIdent> = mapped.keys.iter().map(|(_, target)| target.clone()).collect();
+    if entry.truncate_onstart || keys.is_empty() || target::arbiter(table, &keys).is_some() {
+        return None;
+    }
+    let create_index = target::create_arbiter(schema, &entry.target, &keys);
+    let mut message = LoadRefusal::NoArbiter { create_index }.to_string();
+    for index in &table.unique_indexes {
+        let reason = unusable(index, &keys);
+        message = format!("{message}; unique index \"{}\" {reason}", index.name);
+    }
+    Some(fault(entry, "uniqueness_columns", message))
+}
+
+fn unusable(index: &UniqueIndex, keys: &[PgIdent]) -> String {
+    if !index.valid {
+        return "is not valid: its building failed or goes on".to_owned();
+    }
+    if index.on_expressions {
+        return "is on expressions".to_owned();
+    }
+    let same = index.columns.len() == keys.len() && keys.iter().all(|key| index.columns.contains(key));
+    if !same {
+        let columns: Vec<&str> = index.columns.iter().map(PgIdent::as_str).collect();
+        return format!("is on other columns ({})", columns.join(", "));
+    }
+    if index.partial { "is partial".to_owned() } else { "is deferrable".to_owned() }
+}
+
+/// What depends on whether the target holds rows.
+#[must_use]
+pub fn rows(entry: &TableEntry, table: &TargetTable, mapped: &Mapped, is_empty: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !entry.timezone_is_set && !entry.truncate_onstart {
+        for column in mixed(mapped) {
+            let message = format!(
+                "column \"{}\" is {} at the source and {} in the target, so it is converted",
+                column.target, column.source_type, column.target_type
+            );
+            findings.push(if is_empty {
+                let advice =
+                    "in UTC; set timezone to say so, or to another zone: the next run will not guess";
+                warning(entry, "timezone", format!("{message} {advice}"))
+            } else {
+                let advice = "and the target holds rows already; set timezone to the zone in which they were";
+                fault(entry, "timezone", format!("{message}, {advice}"))
+            });
+        }
+    }
+    if is_empty {
+        return findings;
+    }
+    let can_tell = !mapped.keys.is_empty()
+        || entry.truncate_onstart
+        || entry.append
+        || mapped.watermark.is_some()
+        || target::primary_key(table).is_some();
+    if !can_tell {
+        findings.push(fault(entry, "", LoadRefusal::WouldDouble.to_string()));
+    }
+    findings
+}
+
+/// The columns that are converted in the entry's time zone.
+fn mixed(mapped: &Mapped) -> impl Iterator<Item = &PlannedColumn> {
+    mapped.columns.iter().filter(|column| pair_needs_zone(column.source_type, &column.target_type))
+}
+
 fn needed_rights(entry: &TableEntry, table: &TargetTable) -> Vec<(bool, &'static str)> {
     let rights = table.privileges;
     let upserts = !entry.uniqueness_columns.is_empty();
     let replaces = !upserts && !entry.truncate_onstart && entry.source_watermark.is_some();
     vec![
+        (rights.usage, "use (USAGE) the schema of"),
         (rights.select, "SELECT from"),
         (rights.insert, "INSERT into"),
         (rights.update || !upserts, "UPDATE"),
@@ -140,3 +214,6 @@ pub fn batch_size(entry: &TableEntry, mode: LoadMode) -> u64 {
         LoadMode::Upsert | LoadMode::InsertOnly => entry.batch_size.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
