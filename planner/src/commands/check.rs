@@ -4,11 +4,16 @@ use thaw_config::{Config, Severity};
 use thaw_model::ErrorReport;
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
 
+use thaw_snowflake::Statement;
+
 use crate::exit::Exit;
 use crate::output;
 use crate::preflight;
-use crate::select;
+use crate::select::{self, Selected};
 use crate::session::Session;
+
+/// docs.snowflake.com/en/sql-reference/sql/show-parameters. Thaw's own sessions have the zone of their table.
+const SHOW_TIMEZONE: &str = "show parameters like 'TIMEZONE' in account";
 
 /// The configuration was read, which is the whole check.
 #[must_use]
@@ -32,6 +37,9 @@ pub async fn online(config: &Config) -> Exit {
             let looked = preflight::preflight(&session, config, &selected).await;
             output::findings(&looked.findings);
             errors += looked.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+            if let Some(zone) = account_timezone(&session, config).await {
+                output::result(format!("the account's time zone is {zone}; {}", zones(&selected)));
+            }
         }
         Err(error) => {
             output::complaint(format!("error: snowflake: {error}"));
@@ -45,6 +53,27 @@ pub async fn online(config: &Config) -> Exit {
     }
     output::result(format!("ready to load: {}", summary(config)));
     Exit::Completed
+}
+
+/// What sessions have that name no zone. `None` where nobody says; what is wrong
+/// with the connection has been said by the checks before.
+async fn account_timezone(session: &Session, config: &Config) -> Option<String> {
+    let statement = Statement {
+        role: config.snowflake.role.clone(),
+        query_tag: Some("thaw/check".to_owned()),
+        ..Statement::new(SHOW_TIMEZONE)
+    };
+    let answer = session.snowflake.query(&statement).await.ok()?;
+    let value = answer.columns.iter().position(|column| column.name.eq_ignore_ascii_case("value"))?;
+    answer.rows.first()?.get(value)?.clone()
+}
+
+/// The zones that Thaw's own sessions have.
+fn zones(selected: &[Selected<'_>]) -> String {
+    let mut zones: Vec<&str> = selected.iter().map(|selected| selected.entry.timezone.as_str()).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    format!("the tables are read in {}", zones.join(", "))
 }
 
 /// How many errors were reported. A configuration without a broker is fine: `run --local` needs none.

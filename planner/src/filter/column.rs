@@ -151,6 +151,19 @@ impl<'a> Column<'a> {
         if self.by_bytes { Ok(Kind::Text) } else { Err("its collation takes different texts for equal") }
     }
 
+    /// The length behind which blanks of the source's values are cut.
+    fn cuts_blanks(self) -> Option<usize> {
+        let PlannedColumn { source_type, target_type, .. } = self.planned;
+        match target_type {
+            TargetType::Text { max_chars: Some(max), .. }
+                if pair_is_loadable(*source_type, target_type) != Ok(Loss::None) =>
+            {
+                usize::try_from(*max).ok()
+            }
+            _ => None,
+        }
+    }
+
     fn stamp(self, scale: u8, precision: u8) -> Result<Stamp, &'static str> {
         let instant = !matches!(self.planned.source_type, SourceType::TimestampNtz { .. });
         let target_instant = matches!(self.planned.target_type, TargetType::Timestamptz { .. });
@@ -192,7 +205,15 @@ impl<'a> Column<'a> {
             (_, Literal::Null) => Ok("null".to_owned()),
             (Kind::Number, Literal::Number(number)) => Ok(number.clone()),
             (Kind::Boolean, Literal::Boolean(value)) => Ok(value.to_string()),
-            (Kind::Text, Literal::Text(text)) => Ok(pg_literal(text)),
+            (Kind::Text, Literal::Text(text)) => {
+                // A longer value that ends in blanks was cut to the column's length: shorter literals do not notice.
+                if self.cuts_blanks().is_some_and(|max| text.chars().count() >= max) {
+                    return Err(
+                        "a literal as long as the target's column, which cuts blanks behind its length",
+                    );
+                }
+                Ok(pg_literal(text))
+            }
             (Kind::Date, literal) => Ok(literal::pg_date(day(literal)?)),
             (Kind::Timestamp(stamp), Literal::Text(text)) => {
                 self.timestamp(stamp, literal::moment(text, None)?)
@@ -288,6 +309,7 @@ impl<'a> Column<'a> {
                     && left.target_instant == right.target_instant
             }
             (Kind::Boolean, Kind::Boolean) => comparison.is_equality(),
+            (Kind::Text, Kind::Text) => self.cuts_blanks().is_none() && other.cuts_blanks().is_none(),
             (left, right) => left == right,
         };
         if !same {

@@ -34,6 +34,12 @@ fn mapped() -> Mapped {
             planned("ID", number, "id", T::Int8),
             planned("Is Active", S::Boolean, "is \"active\"", T::Bool),
             planned("Source System", any_text, "source_system", text(TextKind::Text)),
+            planned(
+                "STATE",
+                any_text,
+                "state",
+                TargetType::Text { kind: TextKind::Varchar, max_chars: Some(3) },
+            ),
             planned("CODE", any_text, "code", text(TextKind::Char)),
             planned("LOOSE", any_text, "loose", text(TextKind::Text)),
             planned("D", S::Date, "d", T::Date),
@@ -145,6 +151,8 @@ fn an_instant_is_compared_in_the_zone_it_names() {
 #[test]
 fn texts_are_ordered_by_bytes_and_compared_only_where_equal_means_equal() {
     assert_eq!(translated("\"Source System\" >= 'b'"), "(\"source_system\" collate \"C\" >= 'b')");
+    assert_eq!(translated("state = 'NY'"), "(\"state\" = 'NY')");
+    assert!(refused("state = 'NYC'").contains("cuts blanks"));
     assert!(refused("code = 'a'").contains("trailing blanks"));
     assert!(refused("loose = 'a'").contains("different texts for equal"));
     assert!(refused(r"\u0022Source System\u0022 = 'a'").contains("grammar"));

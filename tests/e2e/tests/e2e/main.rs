@@ -3,6 +3,7 @@
 //! Each test ends with an independent comparison of source and target, and can fail: `controls` shows it.
 
 mod bad_input;
+mod bad_targets;
 mod broker;
 mod controls;
 mod dry_run;

@@ -21,8 +21,11 @@ pub(crate) enum Parsed {
 #[derive(Debug)]
 pub(crate) enum ShowWords {
     PrimaryKeys(ObjectName),
-    /// With the pattern of its LIKE.
-    Parameters(Option<String>),
+    /// With the pattern of its LIKE; of the session, or of the account.
+    Parameters {
+        pattern: Option<String>,
+        of_session: bool,
+    },
 }
 
 /// Parses exactly one statement.
@@ -64,11 +67,10 @@ fn show_words(sql: &str) -> Result<Option<ShowWords>, SqlError> {
             let is_like = parser.parse_keyword(Keyword::LIKE);
             let pattern =
                 if is_like { Some(parser.parse_literal_string().map_err(syntax_error)?) } else { None };
-            // IN SESSION, IN ACCOUNT: the emulator has one value for all.
-            if parser.parse_keyword(Keyword::IN) {
-                parser.next_token();
-            }
-            ShowWords::Parameters(pattern)
+            // IN SESSION, IN USER, IN ACCOUNT: the session's own values, or what every session begins with.
+            let level = parser.parse_keyword(Keyword::IN).then(|| parser.next_token().token.to_string());
+            let of_session = level.is_none_or(|level| level.eq_ignore_ascii_case("SESSION"));
+            ShowWords::Parameters { pattern, of_session }
         }
         _ => return Ok(None),
     };

@@ -4,7 +4,7 @@ use sqlparser::ast::{
     ObjectName, ShowStatementFilter, ShowStatementFilterPosition, ShowStatementOptions, Statement,
 };
 
-use crate::bind::{Binder, Session};
+use crate::bind::{Binder, DEFAULT_ZONE, Session};
 use crate::catalog::{Catalog, TableEntry};
 use crate::dispatch::answer;
 use crate::engine::Engine;
@@ -53,7 +53,10 @@ pub(crate) fn by_words(
     use crate::parse::ShowWords;
     match words {
         ShowWords::PrimaryKeys(name) => primary_keys(catalog, session, name),
-        ShowWords::Parameters(pattern) => Ok(parameters(session, pattern.as_deref())),
+        ShowWords::Parameters { pattern, of_session } => {
+            let timezone = if *of_session { session.timezone } else { DEFAULT_ZONE };
+            Ok(parameters(timezone, pattern.as_deref()))
+        }
     }
 }
 
@@ -323,9 +326,9 @@ fn primary_keys(
     Ok(answer(StatementKind::Query, &described, rows))
 }
 
-fn parameters(session: &Session<'_>, pattern: Option<&str>) -> QueryOutput {
+fn parameters(timezone: &str, pattern: Option<&str>) -> QueryOutput {
     let known = [
-        ("TIMEZONE", session.timezone, "America/Los_Angeles", "time zone"),
+        ("TIMEZONE", timezone, DEFAULT_ZONE, "time zone"),
         ("QUOTED_IDENTIFIERS_IGNORE_CASE", "false", "false", "fold quoted identifiers"),
         ("TIMESTAMP_TYPE_MAPPING", "TIMESTAMP_NTZ", "TIMESTAMP_NTZ", "what TIMESTAMP means"),
         ("DATA_RETENTION_TIME_IN_DAYS", "1", "1", "days of Time Travel"),

@@ -295,6 +295,8 @@ async fn metadata_statements_answer_as_snowflake_does() {
     assert!(columns[1].contains(r#"\"type\":\"TEXT\""#), "{columns:?}");
     let zone = account.row("SHOW PARAMETERS LIKE 'TIMEZONE'").await;
     assert!(zone.starts_with(r#"["TIMEZONE","UTC","America/Los_Angeles""#), "{zone}");
+    let account_zone = account.row("SHOW PARAMETERS LIKE 'TIMEZONE' IN ACCOUNT").await;
+    assert!(account_zone.starts_with(r#"["TIMEZONE","America/Los_Angeles","America"#), "{account_zone}");
     let sql = "SELECT COLUMN_NAME, DATA_TYPE, NUMERIC_PRECISION, IS_NULLABLE FROM DB.INFORMATION_SCHEMA.COLUMNS \
                WHERE TABLE_NAME = 'T' ORDER BY ORDINAL_POSITION";
     assert_eq!(account.rows(sql).await, [r#"["A","NUMBER","38","NO"]"#, r#"["B","TEXT",null,"YES"]"#]);

@@ -33,7 +33,7 @@ pub(crate) use query::{BoundQuery, OutColumn};
 pub(crate) use scope::{Relation, Scope, ScopeColumn};
 
 /// A session's zone when it names none.
-const DEFAULT_ZONE: &str = "America/Los_Angeles";
+pub(crate) const DEFAULT_ZONE: &str = "America/Los_Angeles";
 /// Views of views of views: an end to recursion.
 const MAX_VIEW_DEPTH: u32 = 32;
 
