@@ -121,6 +121,7 @@ async fn ends() -> Ends {
             name: SfIdent::exact(column.0),
             source_type: Some(column.2),
             type_name: column.1.to_owned(),
+            is_collated: false,
         })
         .collect();
     let entry = entry();
