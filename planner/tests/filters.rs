@@ -49,7 +49,8 @@ fn rows() -> Vec<Vec<Option<String>>> {
     let stamp = |at: usize| format!("{} {}", pick(&DATES, at), pick(&TIMES, at / 2));
     (0..210_usize)
         .map(|row| {
-            let cell = |column: usize, text: String| ((row * 5 + column * 3) % 7 != 0).then_some(text);
+            let cell =
+                |column: usize, text: String| (!(row * 5 + column * 3).is_multiple_of(7)).then_some(text);
             vec![
                 cell(0, pick(&NUMBERS, row)),
                 cell(1, pick(&AMOUNTS, row / 2)),
