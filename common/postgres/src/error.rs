@@ -49,6 +49,8 @@ pub struct ServerError {
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
+    /// The row of a COPY that was refused, from 1.
+    pub copy_row: Option<u64>,
 }
 
 impl fmt::Display for ServerError {
@@ -66,6 +68,9 @@ impl fmt::Display for ServerError {
             if let Some(name) = name {
                 write!(f, ", {label} \"{name}\"")?;
             }
+        }
+        if let Some(row) = self.copy_row {
+            write!(f, ", row {row} of the copy")?;
         }
         Ok(())
     }
@@ -148,6 +153,7 @@ impl From<tokio_postgres::Error> for PgError {
                 table: server.table().map(ToOwned::to_owned),
                 column: server.column().map(ToOwned::to_owned),
                 constraint: server.constraint().map(ToOwned::to_owned),
+                copy_row: server.where_().and_then(copy_row),
             }));
         }
         if error.is_closed() {
@@ -158,6 +164,15 @@ impl From<tokio_postgres::Error> for PgError {
             None => Self::Driver(error.to_string()),
         }
     }
+}
+
+/// The number of `COPY patients, line 3, column name` in an error's context, and nothing else of it. A server that
+/// speaks another language is not understood.
+fn copy_row(context: &str) -> Option<u64> {
+    let copy = context.lines().find_map(|line| line.strip_prefix("COPY "))?;
+    let (_, rest) = copy.split_once(", line ")?;
+    let digits = rest.find(|byte: char| !byte.is_ascii_digit()).map_or(Some(rest), |end| rest.get(..end))?;
+    digits.parse().ok()
 }
 
 /// The line's errors, by type. TLS errors arrive wrapped in an `io::Error`.
@@ -199,13 +214,24 @@ mod tests {
             table: Some("patients".into()),
             column: None,
             constraint: Some("patients_pkey".into()),
+            copy_row: Some(7),
         }));
         assert_eq!(
             error.to_string(),
-            "sqlstate 23505 (unique_violation), constraint \"patients_pkey\", schema \"clinic\", table \"patients\""
+            "sqlstate 23505 (unique_violation), constraint \"patients_pkey\", schema \"clinic\", table \"patients\", \
+             row 7 of the copy"
         );
         assert_eq!(error.class(), "sqlstate_23505");
         assert!(error.source().is_none());
+    }
+
+    #[test]
+    fn of_an_errors_context_the_row_is_taken_and_nothing_else() {
+        assert_eq!(copy_row("COPY patients, line 12, column name: \"Ann\""), Some(12));
+        assert_eq!(copy_row("PL/pgSQL function f() line 3 at RAISE\nCOPY patients, line 12"), Some(12));
+        for context in ["SQL statement \"select 1\"", "COPY patients, Zeile 12", "COPY patients, line ", ""] {
+            assert_eq!(copy_row(context), None, "{context}");
+        }
     }
 
     #[test]

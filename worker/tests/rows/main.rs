@@ -6,6 +6,7 @@ mod matrix;
 mod merge;
 mod modes;
 mod quarantine;
+mod random;
 mod support;
 mod values;
 mod zones;

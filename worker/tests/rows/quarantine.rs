@@ -254,3 +254,29 @@ async fn rows_that_differ_under_one_key_and_watermark_are_counted_as_the_sources
         assert_eq!(stored, [expected.to_string()]);
     }
 }
+
+#[tokio::test]
+async fn what_only_the_server_can_refuse_fails_the_chunk_with_the_constraint_and_the_row() {
+    let mut store = Store::create(
+        "create domain code as text constraint refused check (value not like 'canary%'); \
+         create table of_domain (v code); create table of_xml (v xml); \
+         create table of_check (v text constraint checked check (v not like 'canary%'))",
+    )
+    .await;
+    for (table, good, bad, sqlstate, name) in [
+        ("of_domain", "a", "canary", "23514", "constraint \"refused\""),
+        ("of_check", "a", "canary", "23514", "constraint \"checked\""),
+        ("of_xml", "<a/>", "<canary", "2200N", ""),
+    ] {
+        let mut plan = plan_for(&store.client, table, &[("v", TEXT)]).await;
+        plan.bad_rows.on_bad_row = OnBadRow::Quarantine;
+        let rows = [vec![cell(good)], vec![cell(bad)], vec![cell(good)]];
+        let error = store.load(&plan, &rows).await.expect_err("the server refuses it");
+        let text = error.to_string();
+        assert!(text.contains(sqlstate) && text.contains(name), "{text}");
+        assert!(text.ends_with(", row 2 of the copy"), "{text}");
+        assert!(!format!("{text} {error:?}").contains("canary\""), "{error:?}");
+        assert_eq!(error.disposition(), Disposition::Fatal, "{text}");
+        assert_eq!(store.rows(&format!("select v from {table}")).await, Vec::<String>::new());
+    }
+}

@@ -16,7 +16,6 @@ mod locks;
 mod memory;
 mod peers_snapshot;
 mod postgres;
-
 mod quarantine;
 mod references;
 mod resume_cancel;
