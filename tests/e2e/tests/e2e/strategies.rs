@@ -8,6 +8,8 @@ use thaw_e2e::{PATIENCE, Setting, Stage};
 struct Case {
     columns: &'static str,
     target: &'static str,
+    /// Of the source's CREATE TABLE.
+    options: &'static str,
     rows: Vec<String>,
     entry: Value,
 }
@@ -18,7 +20,7 @@ impl Case {
             "enabled": true, "source": "T", "target": "t",
             "uniqueness_columns": ["ID"], "chunking_columns": chunking,
         });
-        Self { columns, target, rows, entry }
+        Self { columns, target, options: "", rows, entry }
     }
 
     fn with(mut self, key: &str, value: Value) -> Self {
@@ -27,7 +29,7 @@ impl Case {
     }
 
     async fn stage(self) -> Result<Stage> {
-        let mut source_sql = vec![format!("create table TPCH.SF.T ({})", self.columns)];
+        let mut source_sql = vec![format!("create table TPCH.SF.T ({}) {}", self.columns, self.options)];
         source_sql.extend(
             self.rows.chunks(500).map(|rows| format!("insert into TPCH.SF.T values {}", rows.join(", "))),
         );
@@ -247,4 +249,72 @@ async fn a_named_strategy_that_the_column_cannot_carry_is_refused_with_what_fits
     let said = format!("{}{}", run.stdout, run.stderr);
     ensure!(run.code != 0 && said.contains("\"N\"") && said.contains("numeric_range"), "{} {said}", run.code);
     Ok(())
+}
+
+#[tokio::test]
+async fn days_of_instants_begin_at_midnight_in_the_tables_time_zone() -> Result<()> {
+    // 23:30 of the day before in Berlin and 00:30 there are the same day in UTC; offsets of the values differ too.
+    for (columns, offset) in [
+        ("ID number(38,0), \"At\" timestamp_ltz(9)", ""),
+        ("ID number(38,0), \"At\" timestamp_tz(9)", " -0700"),
+    ] {
+        let rows = (0..600).map(|n| {
+            let (day, hour, minute) = (1 + n % 28, n % 24, n * 7 % 60);
+            format!("({n}, '2024-03-{day:02} {hour:02}:{minute:02}:00.5{offset}')")
+        });
+        let case =
+            Case::new(columns, "\"ID\" bigint primary key, \"At\" timestamptz", rows.collect(), &["At"]);
+        let chunks = case.with("timezone", json!("Europe/Berlin")).chunks().await?;
+        ensure!(strategies(&chunks) == ["date_range"] && chunks.len() > 5, "{columns}: {chunks:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn flags_and_many_texts_are_cut_without_a_list_too_long() -> Result<()> {
+    let flags = (0..250).map(|n| match n % 5 {
+        0 => format!("({n}, null)"),
+        k => format!("({n}, {})", k % 2 == 0),
+    });
+    let case = Case::new(
+        "ID number(38,0), F boolean",
+        "\"ID\" bigint primary key, \"F\" boolean",
+        flags.collect(),
+        &["F"],
+    );
+    let chunks = case.chunks().await?;
+    ensure!(strategies(&chunks) == ["grouped_values"] && chunks.len() == 3, "{chunks:?}");
+    let texts = (0..3000).map(|n| format!("({n}, 'patient {}')", n * 7919 % 3000));
+    let case = Case::new(
+        "ID number(38,0), K varchar",
+        "\"ID\" bigint primary key, \"K\" text",
+        texts.collect(),
+        &["K"],
+    );
+    let chunks =
+        case.with("batch_size", json!(1500)).with("batch_size_copy_mode", json!(1500)).chunks().await?;
+    ensure!(chunks.len() == 2 && chunks.iter().all(|(_, range, _)| range["part"] == "between"), "{chunks:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_without_a_snapshot_are_only_had_by_name_and_are_read_again() -> Result<()> {
+    let rows = (0..350).map(|n| format!("({n}, '2024-01-10', '2024-01-11 00:00:00'::timestamp_ntz)"));
+    let mut case = Case::new(
+        "ID number(38,0), D date, W timestamp_ntz(9)",
+        "\"ID\" bigint primary key, \"D\" date, \"W\" timestamp",
+        rows.collect(),
+        &["D"],
+    );
+    case.entry["source_watermark"] = json!("W");
+    case.options = "data_retention_time_in_days = 0";
+    let stage = case.with("strategy", json!("date_range_offset")).stage().await?;
+    run(&stage).await?;
+    let sql = "select leaves_gap, snapshot is null, watermark_safe is null, chunk_count \
+               from migration_status.migration_table_status";
+    let row = stage.client.query_one(sql, &[]).await?;
+    let found = (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, bool>(2), row.get::<_, i32>(3));
+    // One empty NULL chunk, four pages, an empty range before and one behind them.
+    ensure!(found == (true, true, true, 7), "{found:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
 }
