@@ -10,6 +10,7 @@ use crate::columns::Mapped;
 use crate::filter::{self, SentFilter};
 use crate::introspect::target;
 use crate::load_mode::LoadRefusal;
+use crate::strategy::choose;
 use crate::watermark::Kind;
 
 /// A fault of one entry, at its path or at a key of it.
@@ -183,6 +184,11 @@ pub fn source(entry: &TableEntry, mapped: Option<&Mapped>, server_time: &str) ->
             watermark.target_type, watermark.source_type
         );
         findings.push(warning(entry, "source_watermark", message));
+    }
+    if let Some(mapped) = mapped
+        && let Err(error) = choose::choose(entry, &mapped.chunking)
+    {
+        findings.push(fault(entry, "strategy", error.to_string()));
     }
     findings
 }

@@ -1,8 +1,12 @@
 //! Every chunking strategy, from the configuration to the rows: one `planner run --local` each, compared exactly.
 
+use std::cell::Cell;
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use thaw_e2e::{PATIENCE, Setting, Stage};
+use thaw_harness::tpch::ORDERS;
+use thaw_harness::wait;
 
 /// A source table of `columns` with these rows, its target, and the entry that loads one into the other.
 struct Case {
@@ -317,4 +321,25 @@ async fn pages_without_a_snapshot_are_only_had_by_name_and_are_read_again() -> R
     // One empty NULL chunk, four pages, an empty range before and one behind them.
     ensure!(found == (true, true, true, 7), "{found:?}");
     stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_chunks_are_planned_stored_and_published_in_flat_memory() -> Result<()> {
+    let stage = Stage::set(Setting::of(ORDERS, 100_000, 1)).await?;
+    let mut planner = stage.fleet.planner("planner", &["run", "--detach"])?.spawn()?;
+    let peak = Cell::new(0);
+    wait::until("the planner to end", PATIENCE, async || {
+        let now = planner.peak_memory();
+        peak.set(*now.as_ref().unwrap_or(&peak.get()));
+        Ok(now.is_err())
+    })
+    .await?;
+    let code = planner.wait(PATIENCE).await?;
+    ensure!(code == 0, "{}\n{}", planner.stdout()?, planner.stderr()?);
+    let sql = "select count(*), max(expected_rows) from migration_status.migration_chunk_status";
+    let row = stage.client.query_one(sql, &[]).await?;
+    let found = (row.get::<_, i64>(0), row.get::<_, i64>(1));
+    ensure!(found == (100_000, 1), "{found:?}");
+    ensure!(peak.get() > 0 && peak.get() < 100 * 1024 * 1024, "VmHWM was {} bytes", peak.get());
+    Ok(())
 }
