@@ -397,3 +397,65 @@ async fn texts_and_numbers_can_be_watermarks() -> Result<()> {
     ensure!(lows == ["a-1", "10"] && fetched == 8, "{lows:?} {fetched}");
     Ok(())
 }
+
+#[tokio::test]
+async fn without_a_snapshot_the_next_run_begins_at_what_the_source_held_before() -> Result<()> {
+    let keeps_nothing = format!("{SOURCE} data_retention_time_in_days = 0");
+    let rows =
+        "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a'), (2, '2024-06-01 00:00:00', 'b')";
+    let stage = set(&[&keeps_nothing, rows], TARGET, vec![entry(json!({}))]).await?;
+    let first = run(&stage, &[]).await?;
+    ensure!(first.decisions.contains("retention 0"), "{}", first.decisions);
+    // A younger row in the target, as if a chunk had read it after the count: the count's value holds the bound back.
+    stage.client.batch_execute("insert into t values (3, '2024-09-01 00:00:00', 'read later')").await?;
+    commit(
+        &stage,
+        "insert into TPCH.SF.T values (3, '2024-09-01 00:00:00', 'read later'), (4, '2024-07-01 00:00:00', 'missed')",
+    )
+    .await?;
+    let second = run(&stage, &[]).await?;
+    ensure!(second.low.as_deref() == Some("2024-05-31 23:00:00.000000000"), "{second:?}");
+    ensure!(second.decisions.contains("at the last completed run"), "{}", second.decisions);
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn an_empty_source_empties_no_target_without_keys() -> Result<()> {
+    let rows =
+        "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a'), (2, '2024-06-01 00:00:00', 'b')";
+    let stage = set(&[SOURCE, rows], KEYLESS, vec![entry(json!({ "uniqueness_columns": [] }))]).await?;
+    run(&stage, &[]).await?;
+    commit(&stage, "delete from TPCH.SF.T").await?;
+    for flags in [&[][..], &["--full"]] {
+        let empty = run(&stage, flags).await?;
+        ensure!(empty.decisions.contains("allow_empty_source"), "{}", empty.decisions);
+        ensure!(names(&stage).await? == ["a", "b"]);
+    }
+    let allowed = stage.builder.clone().set("/sources/0/tables/0/allow_empty_source", json!(true));
+    allowed.write(stage.folder())?;
+    run(&stage, &["--full"]).await?;
+    ensure!(names(&stage).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_cut_by_its_watermark_reads_only_its_last_days() -> Result<()> {
+    let days: Vec<String> = (1..=20).map(|day| format!("({day}, '2024-01-{day:02}', 'day')")).collect();
+    let stage = set(
+        &[
+            "create table TPCH.SF.T (ID number(38,0), WM date, NAME varchar)",
+            &format!("insert into TPCH.SF.T values {}, (99, null, 'none')", days.join(", ")),
+        ],
+        "create table t (\"ID\" bigint primary key, \"WM\" date, \"NAME\" text)",
+        vec![entry(json!({ "chunking_columns": ["WM"] }))],
+    )
+    .await?;
+    let full = run(&stage, &[]).await?;
+    ensure!(full.fetched == 21 && full.high.as_deref() == Some("2024-01-20"), "{full:?}");
+    commit(&stage, "insert into TPCH.SF.T values (21, '2024-01-21', 'day'), (22, '2024-01-19', 'late')")
+        .await?;
+    let next = run(&stage, &[]).await?;
+    // The 19th twice, the 20th, the 21st, and the row without a day.
+    ensure!(next.low.as_deref() == Some("2024-01-19") && next.fetched == 5 && next.inserted == 2, "{next:?}");
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
