@@ -29,6 +29,14 @@ use stream::{Opening, Stream};
 
 use crate::encode::{EncodeError, Encoded, EncodedRows};
 
+/// The statements of an upsert into an unpartitioned target: its stage, what the planner learns of the stage, the merge.
+/// For a person's EXPLAIN, and for the bench. `None`: the plan has no arbiter.
+#[must_use]
+pub fn merge_statements(plan: &TablePlan) -> Option<[String; 3]> {
+    let arbiter = plan.load.arbiter.as_ref()?;
+    Some([sql::create_stage(plan), sql::analyze_stage(arbiter), sql::upsert(plan, arbiter, false)])
+}
+
 /// How long a failed load waits for its own roll back.
 const ROLLBACK_LIMIT: Duration = Duration::from_secs(10);
 

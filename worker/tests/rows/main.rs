@@ -7,6 +7,7 @@ mod merge;
 mod modes;
 mod quarantine;
 mod random;
+mod refusals;
 mod support;
 mod values;
 mod zones;

@@ -15,7 +15,7 @@ const INT: S = S::Number { precision: 38, scale: 0 };
 const TEXT: S = S::Text { length: None };
 const NTZ: S = S::TimestampNtz { scale: 0 };
 
-async fn keyed(store: &Store, mode: LoadMode) -> TablePlan {
+pub(crate) async fn keyed(store: &Store, mode: LoadMode) -> TablePlan {
     let mut plan = plan_for(&store.client, "t", &[("id", INT), ("v", TEXT), ("at", NTZ)]).await;
     plan.load.mode = mode;
     plan.load.arbiter = Some(Arbiter {
