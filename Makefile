@@ -50,6 +50,8 @@ lint: ## formatting, clippy, layers and house rules, licences, shell syntax
 	 else echo "cargo-deny is not installed: licences and advisories (deny.toml) not checked"; fi
 	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
 
-bench: prerequisites ## optimised: plan and publish 100,000 chunks; load 750,000 orders with one slot: rows/s, memory
+SCALE ?= 1
+bench: prerequisites ## optimised: plan and publish 100,000 chunks; load 750,000 orders with one slot; upsert SCALE million
 	$(CARGO) build --release --locked $(BENCH)
 	@$(TARGET)/release/bench
+	$(CARGO) bench --quiet --locked --package thaw-worker --bench merge -- $(SCALE)

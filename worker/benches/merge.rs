@@ -33,6 +33,8 @@ const PLAIN: &str = "
 /// What a merge has cost.
 struct Cost {
     seconds: f64,
+    /// Of the server's session: what is left of a machine that others use as well.
+    cpu_seconds: f64,
     dead_rows: i64,
     wal_bytes: i64,
 }
@@ -52,10 +54,12 @@ async fn main() -> Result<()> {
     let ours = measure(&server, rows, None).await?;
     for (name, cost) in [("plain", &plain), ("ours", &ours)] {
         report(&format!("upsert_3_percent_{name}_merge"), format!("{:.3} s", cost.seconds));
+        report(&format!("upsert_3_percent_{name}_merge_cpu"), format!("{:.2} s", cost.cpu_seconds));
         report(&format!("upsert_3_percent_{name}_dead_rows"), format!("{} rows", cost.dead_rows));
         report(&format!("upsert_3_percent_{name}_wal"), format!("{} bytes", cost.wal_bytes));
     }
     report("upsert_3_percent_time_ratio", format!("{:.3} of_plain", ours.seconds / plain.seconds));
+    report("upsert_3_percent_cpu_ratio", format!("{:.3} of_plain", ours.cpu_seconds / plain.cpu_seconds));
     Ok(())
 }
 
@@ -73,11 +77,13 @@ async fn measure(server: &PostgresServer, rows: i64, statement: Option<&str>) ->
         .batch_execute(&format!(
             "insert into t select n, 'name ' || n, n % 100000 * 1.25, repeat('note ', 8) || n,
                date '1950-01-01' + (n % 20000)::int, timestamp '2024-01-01' + n * interval '1 second'
-             from generate_series(1, {rows}) n; vacuum analyze t; checkpoint"
+             from generate_series(1, {rows}) n"
         ))
         .await?;
+    client.batch_execute("vacuum analyze t").await?;
+    client.batch_execute("checkpoint").await?;
     let plan = plan(&client).await;
-    let [stage, analyze, merge] = merge_statements(&plan).context("the plan has an arbiter")?;
+    let [stage, analyze, repeated, merge] = merge_statements(&plan).context("the plan has an arbiter")?;
     let transaction = client.transaction().await?;
     transaction.batch_execute(&stage).await?;
     // Every thirty-third row is another, and the rows come in no order.
@@ -90,21 +96,32 @@ async fn measure(server: &PostgresServer, rows: i64, statement: Option<&str>) ->
         )
         .await?;
     let before = wal_position(&transaction).await?;
-    let began = Instant::now();
+    let pid: i32 = transaction.query_one("select pg_backend_pid()", &[]).await?.get(0);
+    let (cpu, began) = (cpu_seconds(pid)?, Instant::now());
     match statement {
         Some(statement) => transaction.batch_execute(statement).await?,
         None => {
             transaction.batch_execute(&analyze).await?;
+            ensure!(!transaction.query_one(&repeated, &[]).await?.get::<_, bool>(0), "a key is repeated");
             let counts = transaction.query_one(&merge, &[]).await?;
             ensure!(counts.get::<_, i64>("updated") == rows / 33, "a changed row was not written");
         }
     }
-    let seconds = began.elapsed().as_secs_f64();
+    let (seconds, cpu_seconds) = (began.elapsed().as_secs_f64(), cpu_seconds(pid)? - cpu);
     let wal_bytes = wal_position(&transaction).await? - before;
     transaction.commit().await?;
     client.batch_execute("select pg_stat_force_next_flush()").await?;
     let dead = "select n_dead_tup from pg_stat_user_tables where relname = 't'";
-    Ok(Cost { seconds, wal_bytes, dead_rows: client.query_one(dead, &[]).await?.get(0) })
+    Ok(Cost { seconds, cpu_seconds, wal_bytes, dead_rows: client.query_one(dead, &[]).await?.get(0) })
+}
+
+/// User and system time of a process, in hundredths as Linux counts them.
+fn cpu_seconds(pid: i32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is a name in parentheses, which may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').context("a process has a name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }
 
 async fn wal_position(client: &impl tokio_postgres::GenericClient) -> Result<i64> {

@@ -3,6 +3,7 @@
 use thaw_model::TablePlan;
 use thaw_status::LoadTx;
 
+use super::sql::Shape;
 use super::stream::Stream;
 use super::{LoadError, Written, sql, stage};
 use crate::encode::Encoded;
@@ -14,6 +15,7 @@ pub(super) async fn load(
 ) -> Result<(Encoded, Written), LoadError> {
     let arbiter = plan.load.arbiter.as_ref().ok_or(LoadError::NoArbiter)?;
     let (encoded, staged) = stage::fill(tx, (plan, arbiter), rows).await?;
-    let written = stage::merge(tx, (plan, arbiter), &sql::insert_only(plan, arbiter), staged).await?;
+    let shape = Shape { partitioned: false, repeated: staged.repeated };
+    let written = stage::merge(tx, (plan, arbiter), &sql::insert_only(plan, arbiter, shape), staged).await?;
     Ok((encoded, written))
 }

@@ -29,12 +29,17 @@ use stream::{Opening, Stream};
 
 use crate::encode::{EncodeError, Encoded, EncodedRows};
 
-/// The statements of an upsert into an unpartitioned target: its stage, what the planner learns of the stage, the merge.
-/// For a person's EXPLAIN, and for the bench. `None`: the plan has no arbiter.
+/// The statements of an upsert of distinct keys into an unpartitioned target: its stage, what the planner learns of it,
+/// whether a key is repeated, and the merge. For a person's EXPLAIN, and for the bench. `None`: the plan has no arbiter.
 #[must_use]
-pub fn merge_statements(plan: &TablePlan) -> Option<[String; 3]> {
+pub fn merge_statements(plan: &TablePlan) -> Option<[String; 4]> {
     let arbiter = plan.load.arbiter.as_ref()?;
-    Some([sql::create_stage(plan), sql::analyze_stage(arbiter), sql::upsert(plan, arbiter, false)])
+    Some([
+        sql::create_stage(plan),
+        sql::analyze_stage(arbiter),
+        sql::has_repeated_keys(arbiter),
+        sql::upsert(plan, arbiter, sql::Shape { partitioned: false, repeated: false }),
+    ])
 }
 
 /// How long a failed load waits for its own roll back.

@@ -22,6 +22,15 @@ pub(super) const ROOT_INDEX: &str = "select r.relname from pg_catalog.pg_class i
 /// Ends the session that asks.
 pub(super) const END_SESSION: &str = "select pg_terminate_backend(pg_backend_pid())";
 
+/// What of target and stage a merge depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// The target has partitions: there RETURNING cannot read system columns.
+    pub(super) partitioned: bool,
+    /// Some key stands in more than one row of the stage.
+    pub(super) repeated: bool,
+}
+
 /// COPY straight into the target. It takes the given values for identity columns of either kind.
 pub(super) fn copy_into_target(plan: &TablePlan) -> String {
     format!("copy {} ({}) from stdin (format binary)", target(plan), column_list(&plan.columns))
@@ -56,6 +65,14 @@ pub(super) fn analyze_stage(arbiter: &Arbiter) -> String {
     format!("analyze {STAGE} ({})", name_list(&arbiter.columns))
 }
 
+/// Whether a key stands in more than one row of the stage. Reads the keys alone.
+pub(super) fn has_repeated_keys(arbiter: &Arbiter) -> String {
+    format!(
+        "select exists (select from {STAGE} group by {} having count(*) > 1) as repeated",
+        name_list(&arbiter.columns)
+    )
+}
+
 pub(super) fn copy_into_stage(plan: &TablePlan) -> String {
     format!(
         "copy {STAGE} ({}, {}) from stdin (format binary)",
@@ -69,17 +86,17 @@ pub(super) fn copy_into_stage(plan: &TablePlan) -> String {
 /// ON CONFLICT locks every row it meets, also those whose WHERE then refuses the write. So rows that do not differ, or
 /// are older, are left out by a join first. What the join saw may be another row by the time it is written: the same
 /// conditions stand again at the conflict, where PostgreSQL holds the row.
-pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, partitioned: bool) -> String {
+pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> String {
     let changed: Vec<&PlannedColumn> =
         plan.columns.iter().filter(|column| !arbiter.columns.contains(&column.target)).collect();
     if changed.is_empty() {
         // Every column is a key: a row that is there is identical.
-        return insert_only(plan, arbiter);
+        return insert_only(plan, arbiter, shape);
     }
     let assignments: Vec<String> =
         changed.iter().map(|column| format!("{0} = excluded.{0}", column.target.quoted())).collect();
     let was_inserted =
-        if partitioned { format!("not {}", was_there(plan, arbiter)) } else { "t.xmax = 0".to_owned() };
+        if shape.partitioned { format!("not {}", was_there(plan, arbiter)) } else { "t.xmax = 0".to_owned() };
     format!(
         "{newest}, changed as (select newest.* from newest left join {target} as t on {same_key} \
          where {is_absent} or ({seen})), \
@@ -90,7 +107,7 @@ pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, partitioned: bool) -> 
          returning {was_inserted} as inserted) \
          select (select count(*) from newest) as newest, \
          count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated from written",
-        newest = newest(plan, arbiter),
+        newest = newest(plan, arbiter, shape),
         target = target(plan),
         same_key = same_key(arbiter),
         is_absent = is_absent(arbiter),
@@ -104,13 +121,13 @@ pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, partitioned: bool) -> 
 }
 
 /// Inserts what is not there; counts like [`upsert`], with no row updated.
-pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter) -> String {
+pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> String {
     format!(
         "{newest}, missing as (select newest.* from newest left join {target} as t on {same_key} where {is_absent}), \
          written as (insert into {target} ({columns}){overriding} \
          select {columns} from missing order by {keys} on conflict ({keys}) do nothing returning 1) \
          select (select count(*) from newest) as newest, count(*) as inserted, 0::bigint as updated from written",
-        newest = newest(plan, arbiter),
+        newest = newest(plan, arbiter, shape),
         target = target(plan),
         same_key = same_key(arbiter),
         is_absent = is_absent(arbiter),
@@ -148,9 +165,12 @@ fn is_absent(arbiter: &Arbiter) -> String {
     arbiter.columns.first().map_or_else(|| "true".to_owned(), |key| format!("t.{} is null", key.quoted()))
 }
 
-/// One row a key: the newest by the watermark, of equal ones the last. Sorted by key, so that two loads lock rows in
-/// one order. Rows with a NULL key conflict with nothing where the index holds NULLs distinct: all of them stay.
-fn newest(plan: &TablePlan, arbiter: &Arbiter) -> String {
+/// One row a key: the newest by the watermark, of equal ones the last. Rows with a NULL key conflict with nothing where
+/// the index holds NULLs distinct: all of them stay. Where no key is repeated, that is the stage, and nothing is sorted.
+fn newest(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> String {
+    if !shape.repeated {
+        return format!("with newest as not materialized (select * from {STAGE})");
+    }
     let keys = name_list(&arbiter.columns);
     let newest_first = watermark(plan)
         .map(|watermark| format!("{} desc nulls last, ", watermark.quoted()))

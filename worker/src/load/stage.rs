@@ -12,12 +12,20 @@ use crate::encode::Encoded;
 /// A stage of fewer rows is merged by index look-ups however it is estimated.
 const ANALYZED_FROM: i64 = 1000;
 
+/// What the stage holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Staged {
+    pub(super) rows: i64,
+    /// Some key stands in more than one of them.
+    pub(super) repeated: bool,
+}
+
 /// Creates the stage and streams the rows into it.
 pub(super) async fn fill(
     tx: &LoadTx<'_>,
     (plan, arbiter): (&TablePlan, &Arbiter),
     rows: &mut Stream,
-) -> Result<(Encoded, i64), LoadError> {
+) -> Result<(Encoded, Staged), LoadError> {
     tx.transaction().batch_execute(&sql::create_stage(plan)).await?;
     let (encoded, received) = rows.copy_in(tx.transaction(), &sql::copy_into_stage(plan)).await?;
     let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
@@ -27,7 +35,9 @@ pub(super) async fn fill(
     if received >= ANALYZED_FROM {
         tx.transaction().batch_execute(&sql::analyze_stage(arbiter)).await?;
     }
-    Ok((encoded, received))
+    let repeated =
+        tx.transaction().query_one(&sql::has_repeated_keys(arbiter), &[]).await?.try_get("repeated")?;
+    Ok((encoded, Staged { rows: received, repeated }))
 }
 
 /// Runs the merge and reads its one row of counts: `newest` rows had a key of their own among the `staged`.
@@ -35,13 +45,13 @@ pub(super) async fn merge(
     tx: &LoadTx<'_>,
     (plan, arbiter): (&TablePlan, &Arbiter),
     statement: &str,
-    staged: i64,
+    staged: Staged,
 ) -> Result<Written, LoadError> {
     let row = tx.transaction().query_one(statement, &[]).await?;
     let newest: i64 = row.try_get("newest")?;
     let inserted: i64 = row.try_get("inserted")?;
     let updated: i64 = row.try_get("updated")?;
-    let deduplicated = staged - newest;
+    let deduplicated = staged.rows - newest;
     let ambiguous = match deduplicated {
         0 => 0,
         _ => tx.transaction().query_one(&sql::ambiguous(plan, arbiter), &[]).await?.try_get("ambiguous")?,

@@ -4,6 +4,7 @@
 use thaw_model::TablePlan;
 use thaw_status::LoadTx;
 
+use super::sql::Shape;
 use super::stream::Stream;
 use super::{LoadError, Written, sql, stage};
 use crate::encode::Encoded;
@@ -18,6 +19,7 @@ pub(super) async fn load(
     let partitioned: bool =
         tx.transaction().query_one(sql::IS_PARTITIONED, &[&schema, &table]).await?.try_get(0)?;
     let (encoded, staged) = stage::fill(tx, (plan, arbiter), rows).await?;
-    let written = stage::merge(tx, (plan, arbiter), &sql::upsert(plan, arbiter, partitioned), staged).await?;
+    let shape = Shape { partitioned, repeated: staged.repeated };
+    let written = stage::merge(tx, (plan, arbiter), &sql::upsert(plan, arbiter, shape), staged).await?;
     Ok((encoded, written))
 }
