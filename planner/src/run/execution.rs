@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use thaw_config::Config;
-use thaw_model::{ErrorReport, Job, TableId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, TableId};
 use thaw_queue::Publisher;
 use thaw_status::execution::{self, ExecutionToPlan, NewExecution, SNAPSHOT_GONE};
 use thaw_status::{StoreError, end_run};
@@ -57,7 +57,17 @@ enum Trouble {
 
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
-        Self::Passing(ErrorReport::of(&error))
+        let report = ErrorReport::of(&error);
+        match error.disposition() {
+            // A foreign key that refuses the truncate, a target that is gone.
+            Disposition::Fatal | Disposition::HaltTable => Self::Final(report),
+            Disposition::Retry
+            | Disposition::Snooze { .. }
+            | Disposition::Interrupted
+            | Disposition::Abandon
+            | Disposition::Unknown
+            | Disposition::HaltWorker => Self::Passing(report),
+        }
     }
 }
 
