@@ -1,5 +1,7 @@
 //! The stage of the end-to-end tests: an emulated account, a target, a virtual host, and a fleet of real processes.
 
+pub mod scale;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -20,6 +20,7 @@ mod quarantine;
 mod references;
 mod resume_cancel;
 mod resume_matrix;
+mod scale;
 mod secrets;
 mod shutdown;
 mod snapshot;

@@ -32,11 +32,11 @@ async fn main() -> Result<()> {
         postgres: PostgresServer::start(&PostgresOptions::default())?,
         rabbit: RabbitServer::start()?,
     };
-    if plans {
-        plan::measure(&servers).await?;
-    }
     if loads {
         load::measure(&servers).await?;
+    }
+    if plans {
+        plan::measure(&servers).await?;
     }
     Ok(())
 }
