@@ -8,6 +8,9 @@ select t.run_id, t.source_name, t.source_database || '.' || t.source_schema || '
        to_char(q.set_aside_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as set_aside_at, q.key_data, q.row_data
 from migration_status.quarantined_rows q
 join migration_status.migration_table_status t using (table_id)
+-- A fresh execution has read the rows of an older one again.
+join migration_status.migration_chunk_status c
+  on c.table_id = q.table_id and c.chunk_no = q.chunk_no and c.execution = t.execution
 where ($1::text is null or lower($1) in (lower(t.source_table), lower(t.target_table)))
   and ($2 or not exists (
     select 1 from migration_status.migration_table_status l

@@ -1,6 +1,7 @@
 //! The load transaction: rows and status together, and never under a lost fence.
 
 use thaw_model::{Accounting, Classify, Disposition, PhaseTimes, WorkerId};
+use thaw_status::quarantine::{Wanted, list_quarantined};
 use thaw_status::{Claim, CommitError, LoadTx, Outcome, QuarantinedRow, StoreError, Truth};
 
 use crate::fixture::{Store, claimed, insert_rows, load, long, ten_rows};
@@ -198,6 +199,25 @@ async fn bad_rows_are_set_aside_with_their_chunk_or_not_at_all() {
     assert_eq!(store.one::<i64>(count).await, 2);
     let named = "select count(*) from migration_status.quarantined_rows where statement = '01b-statement'";
     assert_eq!(store.one::<i64>(named).await, 2);
+    let wanted = Wanted { table: None, settled: false, limit: 10 };
+    let listed = list_quarantined(&client, &wanted).await.expect("lists");
+    assert_eq!(listed.iter().map(|row| row.ordinal).collect::<Vec<_>>(), [3, 7]);
+    assert_eq!((listed[0].reason.as_str(), &listed[0].keys), ("out of range", &None));
+    assert_eq!(listed[1].row, Some(serde_json::json!(["x"])));
+    assert!(!format!("{listed:?}").contains("\"x\""), "a value is printed");
+    let other = Wanted { table: Some("another"), ..wanted };
+    assert_eq!(list_quarantined(&client, &other).await.expect("lists"), []);
+    let first = Wanted { limit: 1, ..wanted };
+    assert_eq!(list_quarantined(&client, &first).await.expect("lists").len(), 1);
+    client
+        .batch_execute("update migration_status.migration_table_status set execution = execution + 1")
+        .await
+        .expect("updates");
+    assert_eq!(
+        list_quarantined(&client, &wanted).await.expect("lists"),
+        [],
+        "a fresh execution reads them again"
+    );
 }
 
 #[tokio::test]
