@@ -16,6 +16,7 @@ use crate::introspect::source::TimeTravel;
 use crate::snapshot;
 use crate::strategy::choose::{self, Choice, StrategyError};
 use crate::strategy::cut::{self, Counted, Cut};
+use crate::strategy::distribution::Distribution;
 use crate::strategy::{Limits, PlannedChunk, order};
 
 use crate::watermark::Reading;
@@ -28,6 +29,7 @@ use assemble::{Assembled, Facts, Refusal};
 pub struct Planned {
     pub plan: TablePlan,
     pub chunks: Vec<PlannedChunk>,
+    /// Without the distribution, which has become chunks.
     pub counts: TableCounts,
     /// Another statement would count the same rows.
     pub is_counted: bool,
@@ -164,7 +166,7 @@ async fn count_and_cut(
     plan.source.snapshot = chosen_snapshot.at;
     plan.decisions.push(chosen_snapshot.decision);
     let limit = check::batch_size(facts.entry, plan.load.mode).max(1);
-    let counts = match counting::count(side, facts, &plan, choice, limit).await {
+    let mut counts = match counting::count(side, facts, &plan, choice, limit).await {
         Err(PlanError::Aggregate(AggregateError::Source(error)))
             if plan.source.snapshot.is_some() && snapshot::is_refusal(&error, side.time_travel) =>
         {
@@ -186,6 +188,8 @@ async fn count_and_cut(
     let Cut { chunks, decisions, leaves_gap_reason } =
         cut::cut(choice, counted, limits, facts.entry.offset_sub_chunks_max);
     plan.decisions.extend(decisions);
+    // A hundred thousand buckets are not needed while their chunks are stored.
+    counts.distribution = Distribution::default();
     if !facts.filter.volatile.is_empty() && chunks.len() > 1 {
         return Err(PlanError::VolatileFilter {
             what: facts.filter.volatile.join(", "),

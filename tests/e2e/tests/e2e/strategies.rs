@@ -343,3 +343,15 @@ async fn a_hundred_thousand_chunks_are_planned_stored_and_published_in_flat_memo
     ensure!(peak.get() > 0 && peak.get() < 100 * 1024 * 1024, "VmHWM was {} bytes", peak.get());
     Ok(())
 }
+
+#[tokio::test]
+async fn note_06_one_statement_counts_a_table_of_many_dates() -> Result<()> {
+    let rows = (0..600).map(|n| format!("({n}, dateadd(day, {}, '2024-01-01'::date))", n % 200)).collect();
+    let case = Case::new("ID number(38,0), D date", "\"ID\" bigint primary key, \"D\" date", rows, &["D"]);
+    let stage = case.stage().await?;
+    stage.emulator.clear_statements().await?;
+    let chunks = run_and_compare(&stage).await?;
+    let scans = stage.emulator.statements("at(timestamp").await?.len();
+    ensure!(chunks.len() == 7 && scans == chunks.len() + 1, "{scans} statements for {} chunks", chunks.len());
+    Ok(())
+}
