@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use thaw_config::Config;
 use thaw_model::{Classify as _, Disposition, ErrorReport, Job, TableId};
 use thaw_queue::Publisher;
@@ -19,7 +21,7 @@ use crate::preflight::{self, Ready};
 use crate::run::planning::{self, Failure};
 use crate::run::reserve::{ReservedDatabase, ReservedRun, entry_id};
 use crate::select::{self, Selected};
-use crate::session::Session;
+use crate::session::{PLANNING_CONCURRENCY, Session};
 use crate::snapshot::SNAPSHOT_LAG;
 
 /// How often the status tables are asked for tables to plan anew.
@@ -83,32 +85,42 @@ impl<P: Publisher> Replanning<'_, P> {
         let client = self.client().await?;
         let tables = execution::executions_to_plan(&client, self.database.planner.run).await?;
         drop(client);
-        for table in tables {
-            let tried = tries.entry((table.table, table.execution)).or_default();
-            *tried += 1;
-            let trouble = match self.plan_anew(&table).await {
-                Ok(()) => continue,
-                Err(Trouble::Passing(report)) if *tried < TRIES => {
-                    tracing::warn!(table_id = %table.table, error = %report.text, "table is not planned anew yet; trying again");
-                    continue;
-                }
-                Err(Trouble::Passing(report) | Trouble::Final(report)) => report,
-            };
-            self.fail(&table, &trouble).await?;
+        let looks: Vec<(ExecutionToPlan, u32)> = tables
+            .into_iter()
+            .map(|table| {
+                let tried = tries.entry((table.table, table.execution)).or_default();
+                *tried += 1;
+                (table, *tried)
+            })
+            .collect();
+        let mut outcomes = stream::iter(looks)
+            .map(|(table, tried)| async move { self.look_at(&table, tried).await })
+            .buffer_unordered(PLANNING_CONCURRENCY);
+        while let Some(outcome) = outcomes.next().await {
+            outcome?;
         }
         Ok(())
     }
 
+    async fn look_at(&self, table: &ExecutionToPlan, tried: u32) -> Result<(), StoreError> {
+        match self.plan_anew(table).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Passing(report)) if tried < TRIES => {
+                tracing::warn!(table_id = %table.table, error = %report.text, "table is not planned anew yet; trying again");
+                Ok(())
+            }
+            Err(Trouble::Passing(report) | Trouble::Final(report)) => self.fail(table, &report).await,
+        }
+    }
+
     async fn plan_anew(&self, table: &ExecutionToPlan) -> Result<(), Trouble> {
         thaw_faults::reach("before_fresh_plan");
-        let client = self.client().await?;
-        let (ended, ()) = tokio::join!(
-            execution::end_backends(&client, table.table, table.execution - 1),
-            tokio::time::sleep(SETTLED),
-        );
-        for zombie in ended? {
+        let ended = execution::end_backends(&*self.client().await?, table.table, table.execution - 1).await?;
+        for zombie in ended {
             tracing::info!(chunk_id = %zombie.chunk, pid = zombie.pid, "session of a chunk that loads again was told to end");
         }
+        tokio::time::sleep(SETTLED).await;
+        let client = self.client().await?;
         let rows_there = execution::rows_of_executions(&client, table.table, table.execution).await?;
         drop(client);
         let selected =
