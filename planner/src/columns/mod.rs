@@ -28,7 +28,7 @@ pub struct Mapped {
     pub chunking: Vec<(SfIdent, SourceType)>,
     /// A GENERATED ALWAYS identity column is among the columns.
     pub overriding_system_value: bool,
-    /// The loaded columns of the target whose `=` takes different texts for equal, by their collation.
+    /// The columns, by their names in the target, that a collation of either side compares by more than their bytes.
     pub loosely_equal: Vec<PgIdent>,
 }
 
@@ -70,8 +70,11 @@ pub fn map(
         target.columns.iter().any(|t| t.name == column.target && t.identity == Identity::Always)
     };
     let overriding_system_value = columns.iter().any(always);
-    let loose = target.columns.iter().filter(|column| !column.collation_deterministic);
-    let loosely_equal = loose.map(|column| column.name.clone()).collect();
+    let is_loose = |column: &&PlannedColumn| {
+        let of_target = target.columns.iter().any(|t| t.name == column.target && !t.collation_deterministic);
+        of_target || source.iter().any(|known| known.name == column.source && known.is_collated)
+    };
+    let loosely_equal = columns.iter().filter(is_loose).map(|column| column.target.clone()).collect();
     if mapper.faults.is_empty() {
         let left_out = mapper.left_out;
         Ok(Mapped { columns, left_out, keys, watermark, chunking, overriding_system_value, loosely_equal })

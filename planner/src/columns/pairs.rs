@@ -65,6 +65,11 @@ impl<'a> Pairs<'a> {
                 ("column_mapping", "column_mapping")
             };
             let column = find_source(source, from);
+            let is_there = column.is_some() && find_target(target, to.as_str()).is_some();
+            // What truncate_onstart ignores need not exist.
+            if is_watermark && entry.truncate_onstart && !is_there {
+                continue;
+            }
             if column.is_none() {
                 self.faults.push((of_source, format!("the source has no column \"{from}\"")));
             }

@@ -236,6 +236,9 @@ fn a_watermark_that_no_side_has_is_reported_at_its_own_key() {
     let text = faults(&entry, &source(&["ID"]), &target(vec![column("id")]));
     assert!(text.contains("tables[0].source_watermark: the source has no column"), "{text}");
     assert!(text.contains("tables[0].target_watermark: the target has no column"), "{text}");
+    entry.truncate_onstart = true;
+    let mapped = map(&entry, &source(&["ID"]), &target(vec![column("id")])).expect("needs no watermark");
+    assert_eq!((mapped.columns.len(), mapped.watermark), (1, None));
 }
 
 #[test]

@@ -148,7 +148,11 @@ impl<'a> Column<'a> {
         if self.entry.bad_rows.nul_in_text != NulInText::Fail {
             return Err("nul_in_text changes its values");
         }
-        if self.by_bytes { Ok(Kind::Text) } else { Err("its collation takes different texts for equal") }
+        if self.by_bytes {
+            Ok(Kind::Text)
+        } else {
+            Err("a collation takes different texts for equal, or orders them otherwise")
+        }
     }
 
     /// The length behind which blanks of the source's values are cut.

@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::Config;
-use thaw_model::plan::Decision;
+use thaw_model::plan::{Decision, LoadMode};
 use thaw_model::{ErrorReport, TableId, TablePlan};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
 
@@ -220,6 +220,10 @@ pub(crate) fn log_initial_full_load(ready: &Ready<'_>, planned: &Planned) {
             table = %name,
             "[{name}] Initial full load detected (empty table, no watermark) - will use fast COPY mode for all chunks"
         );
+    }
+    // The one way to load by upsert and yet begin with COPY.
+    if planned.plan.load.mode == LoadMode::Upsert && planned.plan.load.copy_first {
+        tracing::info!(table = %name, "[{name}] Using date-based chunking - forcing UPSERT mode.");
     }
 }
 

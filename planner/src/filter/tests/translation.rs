@@ -154,7 +154,7 @@ fn texts_are_ordered_by_bytes_and_compared_only_where_equal_means_equal() {
     assert_eq!(translated("state = 'NY'"), "(\"state\" = 'NY')");
     assert!(refused("state = 'NYC'").contains("cuts blanks"));
     assert!(refused("code = 'a'").contains("trailing blanks"));
-    assert!(refused("loose = 'a'").contains("different texts for equal"));
+    assert!(refused("loose = 'a'").contains("different texts for equal, or"));
     assert!(refused(r"\u0022Source System\u0022 = 'a'").contains("grammar"));
     assert!(refused(r#""Source System" = 'a\n'"#).contains("backslash"));
     let mut stripped = entry();
