@@ -1,23 +1,18 @@
 //! The planner's command line: what may be typed, and nothing of what it does.
 //!
-//! Every flag here works; flags of design that do not yet exist are refused by name.
+//! Every flag here works.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 use thaw_telemetry::LogFormat;
 
 use crate::exit::Exit;
 use crate::find_run::RunRef;
-use crate::output;
 
 const EXIT_CODES: &str = "Exit codes: 0 completed (with --detach: published), 1 usage or configuration, \
 2 partial, failed, cancelled or superseded, 3 another run holds a table, 4 interrupted.";
-
-/// What people will look for that this version does not do.
-const LATER: &[&str] = &["--show-ranges", "prune"];
 
 /// Loads Snowflake tables into PostgreSQL: plans them, hands their chunks to workers and follows them to the end.
 #[derive(Debug, Parser)]
@@ -67,6 +62,8 @@ pub enum Command {
     /// The rows that a target could not hold: on_bad_row is quarantine
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Erase what old runs left in the status tables, except what later runs need
+    Prune(PruneArgs),
     /// Make or update the status tables in every target database (run does it too)
     Init,
     /// Print the JSON Schema of the configuration
@@ -209,6 +206,20 @@ pub struct StatusArgs {
     /// Go on until the run has ended; the exit code is then the run's
     #[arg(long)]
     pub watch: bool,
+    /// With chunks and their ranges, which are the user's data
+    #[arg(long)]
+    pub show_ranges: bool,
+}
+
+/// Flags of `prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Runs that ended longer ago: 36h, 30d, 8w
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Duration,
+    /// Say what would go, and erase nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Flags of `cancel`.
@@ -216,6 +227,17 @@ pub struct StatusArgs {
 pub struct CancelArgs {
     /// The run: its id, or the beginning of it
     pub run: RunRef,
+}
+
+/// A whole number of hours, days or weeks.
+fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || "not an age such as 36h, 30d or 8w".to_owned();
+    let (number, hours) = [('h', 1), ('d', 24), ('w', 168)]
+        .into_iter()
+        .find_map(|(unit, hours)| Some((text.strip_suffix(unit)?, hours)))
+        .ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(hours * 3600).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Hours as a duration; a fraction is one.
@@ -230,28 +252,10 @@ fn hours(text: &str) -> Result<Duration, String> {
 /// How the process ends: `Completed` after `--help` and `--version`, else `Configuration`.
 pub fn parse() -> Result<Cli, Exit> {
     Cli::try_parse().map_err(|error| {
-        if let Some(name) = later(&error) {
-            output::complaint(format!(
-                "error: {name} is not available in this version of planner; see planner --help"
-            ));
-            return Exit::Configuration;
-        }
         // To stdout or stderr as the kind asks for; a closed pipe changes nothing.
         drop(error.print());
         if error.use_stderr() { Exit::Configuration } else { Exit::Completed }
     })
-}
-
-/// The flag or command that was typed, where it is one that a later version has.
-fn later(error: &clap::Error) -> Option<&'static str> {
-    let kind = match error.kind() {
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        _ => return None,
-    };
-    let ContextValue::String(typed) = error.get(kind)? else { return None };
-    let name = typed.split(['=', ' ']).next()?;
-    LATER.iter().find(|later| **later == name).copied()
 }
 
 #[cfg(test)]
@@ -303,15 +307,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_has_is_refused_by_name() {
-        for name in LATER {
-            let args = match *name {
-                "--show-ranges" => vec!["planner", "status", "--show-ranges"],
-                flag if flag.starts_with('-') => vec!["planner", "run", flag, "1"],
-                command => vec!["planner", command],
-            };
-            assert_eq!(later(&refused(&args)), Some(*name));
+    fn ages_and_hours_are_read() {
+        assert_eq!(age("36h"), Ok(Duration::from_secs(36 * 3600)));
+        assert_eq!(age("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(hours("0.5"), Ok(Duration::from_secs(1800)));
+        for text in ["30", "d", "-1d", "1y", "1.5d"] {
+            assert!(age(text).is_err(), "{text}");
         }
-        assert_eq!(later(&refused(&["planner", "run", "--nonsense"])), None);
+        for text in ["-1", "soon", "inf", "nan"] {
+            assert!(hours(text).is_err(), "{text}");
+        }
     }
 }

@@ -106,7 +106,8 @@ fn usage_errors_end_with_1_and_help_with_0() {
     for (args, code, part) in [
         (&[][..], 1, "Usage"),
         (&["fly"], 1, "unrecognized subcommand"),
-        (&["prune"], 1, "prune is not available in this version"),
+        (&["prune", "--older-than", "30"], 1, "not an age such as 36h, 30d or 8w"),
+        (&["run", "--resume-max-age", "soon"], 1, "not a number of hours"),
         (&["run", "--detach", "--local"], 1, "cannot be used with"),
         (&["check", "--offline", "--log-level", "loud"], 1, "`loud` is no log level"),
     ] {

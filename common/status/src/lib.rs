@@ -22,6 +22,7 @@ pub mod load_tx;
 pub mod migrate;
 pub mod open;
 pub mod progress;
+pub mod prune;
 pub mod quarantine;
 pub mod recorded;
 pub mod redispatch;

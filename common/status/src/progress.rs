@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use thaw_model::plan::Decision;
-use thaw_model::{Accounting, RunId, RunState, TableId, TableState};
+use thaw_model::{Accounting, ChunkState, RunId, RunState, TableId, TableState};
 use tokio_postgres::{Client, Row};
 
 use crate::error::StoreError;
@@ -14,6 +14,7 @@ const RUN_STATE: &str = include_str!("sql/read_run_state.sql");
 const TABLE_STATES: &str = include_str!("sql/read_states_of_tables.sql");
 const RUNS: &str = include_str!("sql/list_runs.sql");
 const BY_PREFIX: &str = include_str!("sql/find_runs_by_prefix.sql");
+const CHUNKS: &str = include_str!("sql/list_chunks_of_table.sql");
 const TABLES: &str = include_str!("sql/list_tables_of_run.sql");
 
 /// A run in one database. Serialized, states are text and durations seconds.
@@ -62,6 +63,45 @@ pub struct TableProgress {
     pub elapsed: Option<Duration>,
     pub error_class: Option<String>,
     pub error_text: Option<String>,
+}
+
+/// A chunk with its range, which is the user's data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChunkRow {
+    pub number: i32,
+    #[serde(serialize_with = "as_text")]
+    pub state: ChunkState,
+    /// As stored; empty where it was pruned.
+    pub range: serde_json::Value,
+    pub expected_rows: Option<i64>,
+    pub fetched_rows: Option<i64>,
+    pub failures: i16,
+    pub error_class: Option<String>,
+}
+
+/// Chunks of a table's current execution, what is not completed first, at most `limit`. Never log them.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn chunks_of_table(
+    client: &Client,
+    table: TableId,
+    limit: i64,
+) -> Result<Vec<ChunkRow>, StoreError> {
+    let rows = client.query(CHUNKS, &[&table.0, &limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ChunkRow {
+                number: row.try_get("chunk_no")?,
+                state: row::state(row, "status")?,
+                range: row::json(row, "range", "range")?,
+                expected_rows: row.try_get("expected_rows")?,
+                fetched_rows: row.try_get("fetched_rows")?,
+                failures: row.try_get("failures")?,
+                error_class: row.try_get("error_class")?,
+            })
+        })
+        .collect()
 }
 
 /// Chunks of the current execution, by state.

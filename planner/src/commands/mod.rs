@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod check;
 pub mod init;
+pub mod prune;
 pub mod quarantine;
 pub mod run;
 pub mod schema;
@@ -60,6 +61,7 @@ async fn connected(command: &Command, config: Config) -> Exit {
         Command::Quarantine(QuarantineCommand::Retry(args)) => {
             quarantine::retry(args, &Arc::new(config)).await
         }
+        Command::Prune(args) => prune::execute(args.older_than, args.dry_run, &config).await,
         Command::Init => init::execute(&config).await,
         Command::Schema => schema::print(),
     }

@@ -3,6 +3,7 @@
 mod render;
 mod view;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thaw_config::Config;
@@ -19,6 +20,9 @@ use view::RunView;
 
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Chunks of a table that `--show-ranges` lists: those that are not completed come first.
+const CHUNKS_SHOWN: i64 = 200;
 
 /// Shows the run. Without `--watch` the exit code says only whether there was something to show.
 pub async fn execute(args: &StatusArgs, config: &Config) -> Exit {
@@ -59,6 +63,14 @@ pub async fn execute(args: &StatusArgs, config: &Config) -> Exit {
                 return Exit::Configuration;
             }
         };
+        let view = if args.show_ranges { with_ranges(&session, view).await } else { Ok(view) };
+        let view = match view {
+            Ok(view) => view,
+            Err(error) => {
+                output::complaint(format!("error: {error}"));
+                return Exit::Configuration;
+            }
+        };
         output::result(if args.json { render::json(&view) } else { render::text(&view) });
         if !args.watch {
             return Exit::Completed;
@@ -86,6 +98,18 @@ async fn look(session: &Session, wanted: Option<RunId>) -> Result<Option<RunView
     Ok(view::join(databases))
 }
 
+/// Adds the chunks of every table.
+async fn with_ranges(session: &Session, mut view: RunView) -> Result<RunView, StoreError> {
+    for database in &mut view.databases {
+        let client = session.pools.pool(&database.database)?.get().await?;
+        for table in &database.tables {
+            let chunks = progress::chunks_of_table(&client, table.table, CHUNKS_SHOWN).await?;
+            database.chunks.insert(table.table, chunks);
+        }
+    }
+    Ok(view)
+}
+
 async fn look_at(
     session: &Session,
     name: &str,
@@ -99,5 +123,5 @@ async fn look_at(
     };
     let Some(run) = run else { return Ok(None) };
     let tables = progress::tables_of_run(&client, run.run).await?;
-    Ok(Some(view::DatabaseView { database: name.to_owned(), run, tables }))
+    Ok(Some(view::DatabaseView { database: name.to_owned(), run, tables, chunks: BTreeMap::new() }))
 }

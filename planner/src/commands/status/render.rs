@@ -1,4 +1,5 @@
-//! A run as text for people and as JSON for scripts. Ranges and decisions are left out: they may hold users' values.
+//! A run as text for people and as JSON for scripts. Ranges are shown only where they were asked
+//! for, decisions are left out: both may hold users' values.
 
 use std::time::Duration;
 
@@ -20,8 +21,11 @@ pub(super) fn json(view: &RunView) -> String {
 
 fn database_json(view: &DatabaseView) -> Value {
     let mut tables = json!(view.tables);
-    for table in tables.as_array_mut().into_iter().flatten() {
+    for (table, shown) in tables.as_array_mut().into_iter().flatten().zip(&view.tables) {
         if let Some(members) = table.as_object_mut() {
+            if let Some(chunks) = view.chunks.get(&shown.table) {
+                members.insert("chunk_list".into(), json!(chunks));
+            }
             // The reasons of a plan may name bounds.
             members.remove("decisions");
         }
@@ -55,6 +59,12 @@ pub(super) fn text(view: &RunView) -> String {
         for table in &database.tables {
             push(&mut text, format_args!("\n  {:<width$}  {}", table.target, line(table)));
             push_error(&mut text, table.error_class.as_deref(), table.error_text.as_deref());
+            for chunk in database.chunks.get(&table.table).into_iter().flatten() {
+                push(
+                    &mut text,
+                    format_args!("\n    chunk {} {}: {}", chunk.number, chunk.state, chunk.range),
+                );
+            }
         }
     }
     text
@@ -185,7 +195,12 @@ mod tests {
             error_class: None,
             error_text: None,
         };
-        let database = DatabaseView { database: "dw".into(), run: progress, tables: vec![loading, planned] };
+        let database = DatabaseView {
+            database: "dw".into(),
+            run: progress,
+            tables: vec![loading, planned],
+            chunks: std::collections::BTreeMap::new(),
+        };
         RunView { run, databases: vec![database] }
     }
 

@@ -1,7 +1,9 @@
 //! A run as one thing, although every database of it has a row of its own.
 
-use thaw_model::{RunId, RunState};
-use thaw_status::progress::{RunProgress, TableProgress};
+use std::collections::BTreeMap;
+
+use thaw_model::{RunId, RunState, TableId};
+use thaw_status::progress::{ChunkRow, RunProgress, TableProgress};
 
 /// One database's part of a run.
 #[derive(Debug, Clone)]
@@ -9,6 +11,8 @@ pub(super) struct DatabaseView {
     pub(super) database: String,
     pub(super) run: RunProgress,
     pub(super) tables: Vec<TableProgress>,
+    /// Only where ranges were asked for.
+    pub(super) chunks: BTreeMap<TableId, Vec<ChunkRow>>,
 }
 
 /// A run over all its databases.

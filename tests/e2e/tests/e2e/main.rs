@@ -23,6 +23,7 @@ mod quarantine;
 mod references;
 mod resume_cancel;
 mod resume_matrix;
+mod resume_prune;
 mod scale;
 mod secrets;
 mod shutdown;
