@@ -153,7 +153,8 @@ fn mixed(mapped: &Mapped) -> impl Iterator<Item = &PlannedColumn> {
 fn needed_rights(entry: &TableEntry, table: &TargetTable) -> Vec<(bool, &'static str)> {
     let rights = table.privileges;
     let upserts = !entry.uniqueness_columns.is_empty();
-    let replaces = !upserts && !entry.truncate_onstart && entry.source_watermark.is_some();
+    let has_watermark = entry.source_watermark.is_some() || entry.target_watermark.is_some();
+    let replaces = !upserts && !entry.truncate_onstart && has_watermark;
     vec![
         (rights.usage, "use (USAGE) the schema of"),
         (rights.select, "SELECT from"),

@@ -66,7 +66,7 @@ async fn note_11_rows_below_the_greatest_watermark_arrive_after_a_run_that_faile
              update migration_status.migration_table_status set status = 'partial', error_class = 'test'",
         )
         .await?;
-    run_again(&stage, "second", &["run"]).await?;
+    run_again(&stage, "second", &["run", "--no-resume"]).await?;
     stage.expect_table_equal("TPCH.SF.T", "t").await
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use thaw_e2e::{PATIENCE, Setting, Stage};
 
 /// A run that plans anew.
-pub(crate) const FRESH: &[&str] = &["run", "--local"];
+pub(crate) const FRESH: &[&str] = &["run", "--local", "--no-resume"];
 pub(crate) const SOURCE: &str = "create table TPCH.SF.T (ID number(38,0), WM timestamp_ntz(9), NAME varchar)";
 pub(crate) const TARGET: &str =
     "create table t (\"ID\" bigint primary key, \"WM\" timestamp, \"NAME\" varchar(20))";
