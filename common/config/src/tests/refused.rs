@@ -294,3 +294,18 @@ fn addresses_are_checked_before_anything_is_sent_there() {
     }
     assert_eq!(errors(&valid_with("/snowflake/proxy", json!("proxy:3128"))).len(), 1);
 }
+
+#[test]
+fn note_13_no_key_switches_verification_off_in_silence() {
+    for key in ["insecure_mode", "verify", "ssl_verify"] {
+        let mut config = valid();
+        config["snowflake"][key] = json!(true);
+        let said = findings(&config);
+        assert!(said.iter().any(|finding| finding.path == format!("snowflake.{key}")), "{key}: {said:?}");
+    }
+    let unverified = json!({ "host": "db", "user": "u", "sslmode": "require" });
+    assert!(
+        !warnings(&valid_with("/postgres", unverified)).is_empty(),
+        "what does not verify is warned about"
+    );
+}
