@@ -16,7 +16,7 @@ async fn note_11_a_failed_initial_load_leaves_no_bound() -> Result<()> {
     ensure!(failed.state == "partial" && failed.low.is_none(), "{failed:?}");
     ensure!(names(&stage).await? == ["high"], "the younger row alone has arrived");
     stage.client.batch_execute("alter table t alter \"NAME\" type text").await?;
-    let healed = run(&stage, &["--no-resume"]).await?;
+    let healed = run(&stage, &[]).await?;
     ensure!(healed.low.is_none() && healed.fetched == 2, "{healed:?}");
     stage.expect_table_equal("TPCH.SF.T", "t").await
 }
@@ -29,7 +29,7 @@ async fn note_11_a_chunk_that_failed_below_a_younger_one_is_read_until_it_has_ar
         vec![entry(json!({}))],
     )
     .await?;
-    let full = run(&stage, &["--no-resume"]).await?;
+    let full = run(&stage, &[]).await?;
     ensure!(full.high.as_deref() == Some("2024-01-01 00:00:00.000000000"), "{full:?}");
     commit(
         &stage,
@@ -45,10 +45,10 @@ async fn note_11_a_chunk_that_failed_below_a_younger_one_is_read_until_it_has_ar
     }
     ensure!(last(&stage).await?.decisions.contains("did not complete"), "the reason is not said");
     stage.client.batch_execute("alter table t alter \"NAME\" type text").await?;
-    run(&stage, &["--no-resume"]).await?;
+    run(&stage, &[]).await?;
     stage.expect_table_equal("TPCH.SF.T", "t").await?;
     // Released.
-    let next = run(&stage, &["--no-resume"]).await?;
+    let next = run(&stage, &[]).await?;
     ensure!(next.low.as_deref() == Some("2024-05-31 23:00:00.000000000") && next.fetched == 1, "{next:?}");
     Ok(())
 }
