@@ -48,8 +48,9 @@ pub(super) async fn count(
     })
 }
 
-/// The expression to count along, and what its values are.
-fn along(choice: &Choice) -> Option<(String, ValueKind, &ChunkingColumn)> {
+/// The expression to count along, and what its values are; `None` where totals are enough.
+#[must_use]
+pub fn along(choice: &Choice) -> Option<(String, ValueKind, &ChunkingColumn)> {
     let column = choice.column()?;
     match choice.method {
         Method::DateRange { .. } => Some((chunk_query::day_of(column)?, ValueKind::Day, column)),

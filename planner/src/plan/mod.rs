@@ -1,7 +1,7 @@
 //! The plan of one table: facts, decisions, one aggregate query, chunks.
 
 pub mod assemble;
-mod counting;
+pub mod counting;
 mod fresh;
 
 use thaw_config::Config;

@@ -116,6 +116,9 @@ begin
 end $$;
 
 -- Dates and times ----------------------------------------------------------------------------------------------
+--
+-- Seconds lose their fraction before they are divided: a quotient has 16 digits, and the last nanosecond of a day would
+-- be rounded into the next one.
 
 -- Days since 1970-01-01 of a proleptic Gregorian date; year 0 exists and is 1 BC.
 create or replace function sfe.days(y int, m int, d int) returns int
@@ -198,7 +201,7 @@ language plpgsql immutable strict parallel safe as $$
 declare p numeric[] := sfe.parse_timestamp(t);
 begin
     if p is not null then
-        return floor(p[1] / 86400)::int;
+        return floor(floor(p[1]) / 86400)::int;
     elsif try then
         return null;
     end if;
@@ -285,7 +288,7 @@ $$ select t[1]::numeric(38,9)::text || ' ' || (t[2] + 1440)::int::text $$;
 create or replace function sfe.format_time(local numeric, minutes int, parts text[]) returns text
 language plpgsql immutable strict parallel safe as $$
 declare
-    day int := floor(local / 86400);
+    day int := floor(floor(local) / 86400);
     c int[] := sfe.civil(day);
     rest int := floor(local)::numeric - day * 86400::numeric;
     fraction text := substr(to_char(local - floor(local), 'FM0.000000000'), 3);
@@ -336,7 +339,7 @@ end $$;
 create or replace function sfe.ordinal(part text, local numeric) returns numeric
 language plpgsql immutable strict parallel safe as $$
 declare
-    day int := floor(local / 86400);
+    day int := floor(floor(local) / 86400);
     c int[] := sfe.civil(day);
 begin
     return case part
@@ -345,8 +348,8 @@ begin
         when 'month' then c[1] * 12 + c[2] - 1
         when 'week' then floor((day + 3) / 7.0)
         when 'day' then day
-        when 'hour' then floor(local / 3600)
-        when 'minute' then floor(local / 60)
+        when 'hour' then floor(floor(local) / 3600)
+        when 'minute' then floor(floor(local) / 60)
         when 'second' then floor(local)
         when 'millisecond' then floor(local * 1000)
         when 'microsecond' then floor(local * 1000000)
@@ -356,7 +359,7 @@ end $$;
 create or replace function sfe.date_part(part text, local numeric) returns numeric
 language plpgsql immutable strict parallel safe as $$
 declare
-    day int := floor(local / 86400);
+    day int := floor(floor(local) / 86400);
     c int[] := sfe.civil(day);
     rest numeric := local - day * 86400::numeric;
 begin
@@ -367,8 +370,8 @@ begin
         when 'day' then c[3]
         when 'dayofweek' then ((day + 4) % 7 + 7) % 7
         when 'dayofyear' then day - sfe.days(c[1], 1, 1) + 1
-        when 'hour' then floor(rest / 3600)
-        when 'minute' then floor(rest / 60) % 60
+        when 'hour' then floor(floor(rest) / 3600)
+        when 'minute' then floor(floor(rest) / 60) % 60
         when 'second' then floor(rest) % 60
         when 'nanosecond' then (rest - floor(rest)) * 1000000000 end;
 end $$;

@@ -94,7 +94,8 @@ impl Binder<'_> {
     fn to_date(&self, from: &Bound, on_bad: OnBadText) -> Result<String, SqlError> {
         Ok(match from.sql_type {
             SqlType::Text { .. } => format!("sfe.text_date({}, {})", from.sql, on_bad == OnBadText::Null),
-            _ => format!("floor({} / 86400)::int4", self.wall_clock(from, "DATE")?),
+            // Without the fraction first: the quotient would round the last nanosecond into the next day.
+            _ => format!("floor(floor({}) / 86400)::int4", self.wall_clock(from, "DATE")?),
         })
     }
 
@@ -104,7 +105,7 @@ impl Binder<'_> {
             SqlType::Time { .. } => from.sql.clone(),
             _ => {
                 let local = self.wall_clock(from, "TIME")?;
-                format!("(({local}) - floor(({local}) / 86400) * 86400)")
+                format!("(({local}) - floor(floor({local}) / 86400) * 86400)")
             }
         })
     }

@@ -100,7 +100,7 @@ impl Binder<'_> {
                 }
                 SqlType::TimestampNtz { .. } => {
                     let v = &value.sql;
-                    let day = format!("floor({v} / 86400)::int");
+                    let day = format!("floor(floor({v}) / 86400)::int");
                     let sql = format!("({v} + (sfe.add_months({day}, {n}) - {day}) * 86400::numeric)");
                     Ok(Bound::of(sql, value.sql_type, &refs))
                 }
@@ -150,7 +150,10 @@ impl Binder<'_> {
         let is_calendar = matches!(part, "year" | "quarter" | "month" | "week" | "day");
         let v = &value.sql;
         let calendar = |seconds: &str| {
-            format!("(sfe.truncate_days({}, floor({seconds} / 86400)::int) * 86400::numeric)", pg_text(part))
+            format!(
+                "(sfe.truncate_days({}, floor(floor({seconds}) / 86400)::int) * 86400::numeric)",
+                pg_text(part)
+            )
         };
         let sql = match value.sql_type {
             SqlType::Date if is_calendar => format!("sfe.truncate_days({}, {v})", pg_text(part)),
@@ -162,7 +165,7 @@ impl Binder<'_> {
             SqlType::TimestampNtz { .. } | SqlType::TimestampLtz { .. } => {
                 let unit =
                     seconds(part).ok_or_else(|| SqlError::unsupported(format!("DATE_TRUNC to {part}")))?;
-                format!("(floor({v} / {unit}) * {unit})")
+                format!("({v} - mod(mod({v}, {unit}) + {unit}, {unit}))")
             }
             other => return Err(SqlError::unsupported(format!("DATE_TRUNC of {other} to {part}"))),
         };
