@@ -15,6 +15,7 @@ use crate::cancel;
 use crate::error::StoreError;
 use crate::row;
 use crate::run::{NewRun, NewTable, PlannerClaim, ReservedTable};
+use crate::table::pass_target_on;
 
 const RESERVE_RUN: &str = include_str!("sql/reserve_run.sql");
 const RESERVE_TABLE: &str = include_str!("sql/reserve_table.sql");
@@ -24,6 +25,7 @@ const RESUME_TABLE: &str = include_str!("sql/resume_table_if_open.sql");
 const REOPEN_TABLE: &str = include_str!("sql/reopen_table_if_target_untouched.sql");
 const REOPEN_CHUNKS: &str = include_str!("sql/reopen_chunks_of_table.sql");
 const SUPERSEDE_TABLE: &str = include_str!("sql/supersede_table_of_run.sql");
+const ABANDON_TABLE: &str = include_str!("sql/abandon_table_if_unplanned.sql");
 const SUPERSEDE_CHUNKS: &str = include_str!("sql/supersede_open_chunks_of_table.sql");
 
 /// What is to be opened in one database.
@@ -39,6 +41,8 @@ pub struct Opening<'a> {
     pub resume: &'a [TableId],
     /// Unfinished tables that a row of `add` stands for from now on.
     pub replace: &'a [TableId],
+    /// Never planned, and by nobody any more: what waits for them goes on, and the run can end.
+    pub abandon: &'a [TableId],
     /// Tables without a plan, in the order in which entries of one target load.
     pub add: &'a [NewTable],
 }
@@ -138,6 +142,12 @@ async fn write(
             return Ok(None);
         }
         transaction.execute(SUPERSEDE_CHUNKS, &[&table.0]).await?;
+    }
+    for table in opening.abandon {
+        if transaction.execute(ABANDON_TABLE, &[&run.0, &table.0]).await? == 0 {
+            return Ok(None);
+        }
+        pass_target_on(transaction, *table).await?;
     }
     let mut opened = OpenedRun { planner, resumed: Vec::new(), left: Vec::new(), added: Vec::new() };
     for table in opening.resume {

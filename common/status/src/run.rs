@@ -106,7 +106,15 @@ pub async fn reserve_run(
 ) -> Result<Reservation, StoreError> {
     // A loser whose winner has ended meanwhile tries again.
     for _ in 0..8 {
-        let opening = Opening { run, found: None, supersede: &[], resume: &[], replace: &[], add: tables };
+        let opening = Opening {
+            run,
+            found: None,
+            supersede: &[],
+            resume: &[],
+            replace: &[],
+            abandon: &[],
+            add: tables,
+        };
         match open_run(client, &opening).await? {
             Opened::Open(opened) => {
                 return Ok(Reservation::Reserved { planner: opened.planner, tables: opened.added });

@@ -82,7 +82,7 @@ pub async fn open<'a>(
     let mut reserved = Reserved { run, deferred: Vec::new() };
     for (name, part) in &resumption.databases {
         reserved.run.done.extend(part.done.iter().map(|table| (name.clone(), *table)));
-        if part.resume.is_empty() && part.add.is_empty() && part.supersede.is_empty() {
+        if !part.is_to_be_opened() {
             continue;
         }
         match open_part(session, config, (resumption.run, name, part), ready).await {
@@ -129,6 +129,7 @@ async fn open_part<'a>(
         supersede: &part.supersede,
         resume: &resume,
         replace: &part.replace,
+        abandon: &part.abandon,
         add: &add,
     };
     let mut client = session.pools.pool(name)?.get().await?;

@@ -78,6 +78,8 @@ pub struct OpenPart {
     /// Entries among them that were never planned.
     pub unplanned: Vec<usize>,
     pub replace: Vec<TableId>,
+    /// Never planned, and not planned now either: what waits for them would wait for ever.
+    pub abandon: Vec<TableId>,
     pub add: Vec<usize>,
     /// Completed in this run before.
     pub done: Vec<TableId>,
@@ -145,7 +147,17 @@ pub fn choose(
             && !run.is_anywhere(RunState::Superseded)
             && asked.iter().any(|(_, wanted)| find(run, wanted, all).is_some_and(is_revivable))
     };
-    let chosen = runs.iter().find(may_be_resumed);
+    // Of a run that would go on with none of them the next round would choose the same again.
+    let waits = |run: &KnownRun, wanted: &Wanted| {
+        runs.iter().any(|other| {
+            other.id != run.id && !other.is_held() && holds(other, wanted) && may_be_resumed(&other)
+        })
+    };
+    let chosen = runs.iter().find(|run| {
+        let goes_on =
+            |wanted: &Wanted| find(run, wanted, all).is_some_and(is_revivable) && !waits(run, wanted);
+        may_be_resumed(run) && asked.iter().any(|(_, wanted)| goes_on(wanted))
+    });
     let mut resumption = match chosen {
         Some(run) => Resumption::of(run),
         None => Resumption::new(),
@@ -163,6 +175,8 @@ pub fn choose(
             None => resumption.decide(chosen, index, wanted, all),
         }
     }
+    resumption.abandon_unplanned(chosen);
+    resumption.clear_away(runs, limits.max_age);
     resumption.note_completed();
     Choice::Open(resumption)
 }
@@ -203,6 +217,7 @@ pub fn by_id(
         }
     }
     resumption.note_completed();
+    resumption.abandon_unplanned(Some(run));
     if resumption.is_idle() {
         let reason = resumption.notes.join("; ");
         let reason = if reason.is_empty() { "no table of it was asked for".to_owned() } else { reason };
@@ -234,11 +249,26 @@ fn is_revivable(table: &RunTable) -> bool {
     !is_over && !table.pruned && table.later_run.is_none()
 }
 
+/// Only a planner that is asked for it can lead it on.
+fn is_unplanned(table: &RunTable) -> bool {
+    table.state == TableState::Planning && !table.has_plan
+}
+
 fn target_name(table: &RunTable) -> String {
     format!("{}.{}", table.target_schema, table.target_table)
 }
 
 impl OpenPart {
+    /// Something is to be written.
+    #[must_use]
+    pub fn is_to_be_opened(&self) -> bool {
+        !self.is_idle() || !self.supersede.is_empty() || !self.abandon.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.resume.is_empty() && self.add.is_empty()
+    }
+
     fn go_on(&mut self, table: &RunTable, number: Option<usize>) {
         self.resume.push((table.id, number));
         if !table.has_plan {
@@ -271,7 +301,7 @@ impl Resumption {
 
     /// Nothing would be done.
     fn is_idle(&self) -> bool {
-        self.databases.values().all(|part| part.resume.is_empty() && part.add.is_empty())
+        self.databases.values().all(OpenPart::is_idle)
     }
 
     fn supersede(&mut self, database: &str, run: &KnownRun) {
@@ -369,7 +399,45 @@ impl Resumption {
             }
         };
         self.leaves_unfinished = true;
+        if is_unplanned(table) && table.later_run.is_none() && !table.pruned {
+            // Said where it is taken out of the run.
+            return;
+        }
         self.notes.push(format!("[{name}] is left as run {run} has it: {reason}"));
+    }
+
+    /// Nobody plans them any more: neither this call, nor one that finds the run ended.
+    fn abandon_unplanned(&mut self, chosen: Option<&KnownRun>) {
+        let run = self.run;
+        for (database, part) in chosen.iter().flat_map(|chosen| &chosen.parts) {
+            for table in part.tables.iter().filter(|table| is_unplanned(table)) {
+                let mine = self.part(database);
+                if mine.replace.contains(&table.id) || mine.resume.iter().any(|(id, _)| *id == table.id) {
+                    continue;
+                }
+                mine.abandon.push(table.id);
+                self.notes.push(format!(
+                    "[{}] was never planned in run {run} and is not planned by this call: it is taken out of the run",
+                    table.source_table.as_str()
+                ));
+            }
+        }
+    }
+
+    /// Runs that nobody goes on with and that cannot end, because some of their tables were never planned.
+    fn clear_away(&mut self, runs: &[KnownRun], max_age: Duration) {
+        let is_abandoned = |run: &&KnownRun| run.id != self.run && !run.is_held() && run.idle() > max_age;
+        let abandoned: Vec<&KnownRun> = runs.iter().filter(is_abandoned).collect();
+        for run in abandoned {
+            for (database, part) in &run.parts {
+                let cannot_end =
+                    part.progress.state == RunState::Running && part.tables.iter().any(is_unplanned);
+                // In passing only: no part of a run is opened for this.
+                if cannot_end && self.databases.get(database).is_some_and(|mine| !mine.is_idle()) {
+                    self.supersede(database, run);
+                }
+            }
+        }
     }
 
     fn note_completed(&mut self) {
@@ -382,3 +450,6 @@ impl Resumption {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

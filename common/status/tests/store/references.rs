@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use thaw_model::plan::StartPlan;
-use thaw_model::{ChunkId, PgIdent, RunId, TableId, TableState, WorkerId};
+use thaw_model::{ChunkId, PgIdent, RunId, RunState, TableId, TableState, WorkerId};
 use thaw_status::table::{ReferenceTrouble, reference_trouble};
-use thaw_status::{NewPlan, Outcome, PlannerClaim, Settlement, Start, StoreError};
+use thaw_status::{NewPlan, NewRun, Opened, Opening, Outcome, PlannerClaim, Settlement, Start, StoreError};
 
-use crate::fixture::{Store, claimed, load, long, new_plan, new_table, plan, report};
+use crate::fixture::{Store, claimed, load, long, new_plan, new_run, new_table, plan, report};
 
 /// Tables of one run, by name.
 struct Family {
@@ -221,4 +221,25 @@ async fn a_reference_to_a_table_that_is_not_of_the_run_stays_missed() {
     let chunk = ChunkId { table: family.tables["child"], number: 0 };
     let trouble = reference_trouble(&store.client, family.run(), chunk).await.expect("asks");
     assert_eq!(trouble, ReferenceTrouble::Stays);
+}
+
+#[tokio::test]
+async fn a_child_does_not_wait_for_a_parent_that_was_taken_out_of_the_run() {
+    let mut store = line().await;
+    let family = Family::planned(&mut store, &[("parent", None), ("child", nothing())]).await;
+    assert!(!family.start(&mut store, "child").await.expect("waits for the plan of the parent"));
+    thaw_status::release_planner(&store.client, &family.planner).await.expect("leaves");
+    let run = NewRun { id: family.run(), ..new_run(long()) };
+    let opening = Opening {
+        run: &run,
+        found: Some(RunState::Running),
+        supersede: &[],
+        resume: &[family.tables["child"]],
+        replace: &[],
+        abandon: &[family.tables["parent"]],
+        add: &[],
+    };
+    let opened = thaw_status::open_run(&mut store.client, &opening).await.expect("opens");
+    assert!(matches!(opened, Opened::Open(_)), "{opened:?}");
+    assert!(family.start(&mut store, "child").await.expect("starts"));
 }

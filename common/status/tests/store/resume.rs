@@ -37,8 +37,15 @@ async fn partial(store: &mut Store) -> Loading {
 /// Opens a run that is over, or whose planner has left.
 async fn reopen(store: &mut Store, run: RunId, found: RunState, tables: &[TableId]) -> Option<OpenedRun> {
     let run = NewRun { id: run, ..new_run(long()) };
-    let opening =
-        Opening { run: &run, found: Some(found), supersede: &[], resume: tables, replace: &[], add: &[] };
+    let opening = Opening {
+        run: &run,
+        found: Some(found),
+        supersede: &[],
+        resume: tables,
+        replace: &[],
+        abandon: &[],
+        add: &[],
+    };
     match open_run(&mut store.client, &opening).await.expect("asks") {
         Opened::Open(opened) => Some(opened),
         Opened::Changed => None,
@@ -123,6 +130,7 @@ async fn a_table_that_is_planned_anew_fences_what_it_had_and_takes_the_target_ov
         supersede: &[],
         resume: &[],
         replace: &[loading.table],
+        abandon: &[],
         add: &add,
     };
     let Opened::Open(opened) = open_run(&mut store.client, &opening).await.expect("opens") else {
@@ -142,6 +150,43 @@ async fn a_table_that_is_planned_anew_fences_what_it_had_and_takes_the_target_ov
 }
 
 #[tokio::test]
+async fn a_table_that_nobody_plans_any_more_gives_its_target_up_and_the_run_ends_incomplete() {
+    let mut store = Store::create().await;
+    let mut second = new_table("rows");
+    second.entry = "second entry".into();
+    let (planner, tables) = store.reserve(&[new_table("rows"), second], long()).await;
+    let [first, second] = [tables[0].id, tables[1].id];
+    thaw_status::store_plan(&mut store.client, &planner, second, &new_plan(1)).await.expect("stores");
+    leave(&store, &planner).await;
+    let run = NewRun { id: planner.run, ..new_run(long()) };
+    let opening = Opening {
+        run: &run,
+        found: Some(RunState::Running),
+        supersede: &[],
+        resume: &[second],
+        replace: &[],
+        abandon: &[first],
+        add: &[],
+    };
+    let Opened::Open(opened) = open_run(&mut store.client, &opening).await.expect("opens") else {
+        panic!("changed")
+    };
+    assert_eq!(store.table_state(first).await, "superseded");
+    assert!(thaw_status::mark_run_planned(&store.client, &opened.planner).await.expect("marks"));
+    let started = thaw_status::start_table(&mut store.client, planner.run, second).await.expect("asks");
+    assert!(matches!(started, thaw_status::Start::Started(_)), "the target was passed on: {started:?}");
+    let worker = WorkerId::generate("worker");
+    let mut client = store.connect().await;
+    let chunk = claimed(&client, planner.run, ChunkId { table: second, number: 0 }, &worker).await;
+    load(&mut client, &chunk).await;
+    let claim = thaw_status::claim_finalize(&mut client, planner.run, second, &worker).await;
+    let claim = claim.expect("asks").expect("ready");
+    thaw_status::finish_finalize(&mut client, &claim, None, &[]).await.expect("finishes");
+    let ended = thaw_status::end_run(&mut store.client, planner.run).await.expect("ends");
+    assert_eq!(ended, Some(RunState::Partial), "one table was not loaded");
+}
+
+#[tokio::test]
 async fn a_dead_run_is_superseded_in_the_transaction_that_takes_its_targets() {
     let mut store = Store::create().await;
     let dead = store.loading(2, long()).await;
@@ -150,8 +195,15 @@ async fn a_dead_run_is_superseded_in_the_transaction_that_takes_its_targets() {
     let taken = claimed(&client, dead.run, dead.chunk(0), &worker).await;
     let run = new_run(long());
     let tables = [new_table("rows")];
-    let opening =
-        Opening { run: &run, found: None, supersede: &[dead.run], resume: &[], replace: &[], add: &tables };
+    let opening = Opening {
+        run: &run,
+        found: None,
+        supersede: &[dead.run],
+        resume: &[],
+        replace: &[],
+        abandon: &[],
+        add: &tables,
+    };
     assert_eq!(
         open_run(&mut store.client, &opening).await.expect("asks"),
         Opened::Changed,
