@@ -81,6 +81,9 @@ pub struct ChunkingPlan {
     /// A total order of the rows, but for rows that are the same in every column that is loaded. Empty where no chunk is
     /// a page.
     pub order_by: Vec<SfIdent>,
+    /// Columns of the order whose collation takes different texts for equal: their bytes order them as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collated: Vec<SfIdent>,
 }
 
 /// The column that ranges speak of.

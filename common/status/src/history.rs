@@ -34,6 +34,8 @@ pub struct PastTable {
 pub struct OtherTables {
     /// One of them was started.
     pub loaded: bool,
+    /// One of them was started that the caller does not know.
+    pub strangers_loaded: bool,
     /// The last of them that emptied the whole target.
     pub emptied_by: Option<TableId>,
 }
@@ -61,7 +63,7 @@ pub async fn started_tables(client: &Client, entry: &str) -> Result<Vec<PastTabl
         .collect()
 }
 
-/// What entries other than `entry` did to a target.
+/// What entries other than `entry` did to a target; those that are not among `known` are strangers.
 ///
 /// # Errors
 /// What PostgreSQL says.
@@ -69,11 +71,12 @@ pub async fn other_tables(
     client: &Client,
     schema: &PgIdent,
     table: &PgIdent,
-    entry: &str,
+    (entry, known): (&str, &[String]),
 ) -> Result<OtherTables, StoreError> {
-    let row = client.query_one(OTHERS, &[&schema.as_str(), &table.as_str(), &entry]).await?;
+    let row = client.query_one(OTHERS, &[&schema.as_str(), &table.as_str(), &entry, &known]).await?;
     Ok(OtherTables {
         loaded: row.try_get("loaded")?,
+        strangers_loaded: row.try_get("strangers_loaded")?,
         emptied_by: row.try_get::<_, Option<i64>>("emptied_by")?.map(TableId),
     })
 }

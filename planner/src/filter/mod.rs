@@ -2,6 +2,7 @@
 //! written; what PostgreSQL is to count, verify or delete by is its translation.
 
 mod column;
+mod disjoint;
 mod freeze;
 mod literal;
 mod translate;
@@ -11,6 +12,7 @@ use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::{Parser, ParserOptions};
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
+pub use disjoint::are_disjoint;
 pub use freeze::{SentFilter, freeze};
 pub use translate::{NotTranslated, PgFilter, translate};
 

@@ -24,6 +24,11 @@ pub enum NotCombinable {
     )]
     RowsThere { rows_there: i64 },
     #[error(
+        "the snapshot is gone in the middle of the load, and the source has no row any more; set allow_empty_source if the \
+         target is to be emptied, or load it again with `planner run --full`"
+    )]
+    SourceEmptied,
+    #[error(
         "the snapshot is gone in the middle of the load, and the table that took its place has a watermark \"{column}\" of \
          another type, in which the bound says nothing: load it with `planner run --full`"
     )]
@@ -78,6 +83,12 @@ pub(super) fn plan(
         decisions,
         ..earlier.clone()
     })
+}
+
+/// What an earlier execution has emptied, or would be emptied now, is not left empty for want of rows unasked.
+pub(super) fn check_rows(start: &StartPlan, rows: u64, allow_empty: bool) -> Result<(), NotCombinable> {
+    let empties = start.truncate || start.replace_tail.is_some();
+    if empties && rows == 0 && !allow_empty { Err(NotCombinable::SourceEmptied) } else { Ok(()) }
 }
 
 /// A bound is text of its column's type: in another type it may select other rows.
@@ -160,6 +171,15 @@ mod tests {
         assert_eq!(mode(&append, &truncate, 7), Some((LoadMode::Copy, true)));
         assert_eq!(mode(&append, &replace, 7), Some((LoadMode::Copy, true)));
         assert_eq!(mode(&append, &StartPlan::default(), 0), Some((LoadMode::Copy, true)));
+    }
+
+    #[test]
+    fn a_source_that_became_empty_empties_no_target_unasked() {
+        let truncate = StartPlan { truncate: true, ..StartPlan::default() };
+        assert_eq!(check_rows(&truncate, 0, false), Err(NotCombinable::SourceEmptied));
+        assert_eq!(check_rows(&truncate, 0, true), Ok(()));
+        assert_eq!(check_rows(&truncate, 1, false), Ok(()));
+        assert_eq!(check_rows(&StartPlan::default(), 0, false), Ok(()));
     }
 
     #[test]

@@ -150,7 +150,9 @@ pub async fn plan_execution(
 ) -> Result<Planned, PlanError> {
     let choice = choose::choose(facts.entry, &facts.mapped.chunking)?;
     let plan = fresh::plan(earlier, facts.mapped, rows_there)?;
-    count_and_cut(side, facts, plan, &choice).await
+    let planned = count_and_cut(side, facts, plan, &choice).await?;
+    fresh::check_rows(&planned.plan.start, planned.counts.rows, facts.entry.allow_empty_source)?;
+    Ok(planned)
 }
 
 /// What follows the assembled plan: snapshot, counts, chunks.
@@ -232,8 +234,13 @@ fn chunking(facts: Facts<'_>, plan: &TablePlan, choice: &Choice) -> Option<Chunk
     } else {
         Vec::new()
     };
+    let is_loose = |name: &&SfIdent| {
+        let mut columns = plan.columns.iter().filter(|column| column.source == **name);
+        columns.any(|column| facts.mapped.loosely_equal.contains(&column.target))
+    };
+    let collated = order_by.iter().filter(is_loose).cloned().collect();
     let column = choice.column().cloned();
-    (column.is_some() || !order_by.is_empty()).then_some(ChunkingPlan { column, order_by })
+    (column.is_some() || !order_by.is_empty()).then_some(ChunkingPlan { column, order_by, collated })
 }
 
 /// The decisions that need the counts.

@@ -52,6 +52,8 @@ pub async fn keep_planning<P: Publisher>(
 
 /// Why a table has no fresh execution now.
 enum Trouble {
+    /// Somebody is in the way, a lock or a full server: it takes as long as it takes.
+    Waiting(ErrorReport),
     /// Worth another look.
     Passing(ErrorReport),
     Final(ErrorReport),
@@ -63,8 +65,8 @@ impl From<StoreError> for Trouble {
         match error.disposition() {
             // A foreign key that refuses the truncate, a target that is gone.
             Disposition::Fatal | Disposition::HaltTable => Self::Final(report),
+            Disposition::Snooze { .. } => Self::Waiting(report),
             Disposition::Retry
-            | Disposition::Snooze { .. }
             | Disposition::Interrupted
             | Disposition::Abandon
             | Disposition::Unknown
@@ -94,23 +96,35 @@ impl<P: Publisher> Replanning<'_, P> {
             })
             .collect();
         let mut outcomes = stream::iter(looks)
-            .map(|(table, tried)| async move { self.look_at(&table, tried).await })
+            .map(|(table, tried)| async move {
+                let counts = self.look_at(&table, tried).await?;
+                Ok::<_, StoreError>(((table.table, table.execution), counts))
+            })
             .buffer_unordered(PLANNING_CONCURRENCY);
         while let Some(outcome) = outcomes.next().await {
-            outcome?;
+            let (table, counts) = outcome?;
+            if !counts && let Some(tried) = tries.get_mut(&table) {
+                *tried -= 1;
+            }
         }
         Ok(())
     }
 
-    async fn look_at(&self, table: &ExecutionToPlan, tried: u32) -> Result<(), StoreError> {
+    /// Whether it counts as one of the tries.
+    async fn look_at(&self, table: &ExecutionToPlan, tried: u32) -> Result<bool, StoreError> {
+        let again = |report: &ErrorReport| {
+            tracing::warn!(table_id = %table.table, error = %report.text, "table is not planned anew yet; trying again");
+        };
         match self.plan_anew(table).await {
-            Ok(()) => Ok(()),
-            Err(Trouble::Passing(report)) if tried < TRIES => {
-                tracing::warn!(table_id = %table.table, error = %report.text, "table is not planned anew yet; trying again");
-                Ok(())
+            Ok(()) => {}
+            Err(Trouble::Waiting(report)) => {
+                again(&report);
+                return Ok(false);
             }
-            Err(Trouble::Passing(report) | Trouble::Final(report)) => self.fail(table, &report).await,
+            Err(Trouble::Passing(report)) if tried < TRIES => again(&report),
+            Err(Trouble::Passing(report) | Trouble::Final(report)) => self.fail(table, &report).await?,
         }
+        Ok(true)
     }
 
     async fn plan_anew(&self, table: &ExecutionToPlan) -> Result<(), Trouble> {

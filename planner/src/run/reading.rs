@@ -1,10 +1,12 @@
 //! What a table's bound is made of, read from its target database: the rows there, and what earlier runs left behind.
 
 use thaw_config::Config;
+use thaw_model::{SfIdent, SourceType, TargetType};
 use thaw_postgres::PgError;
 use thaw_status::StoreError;
 use tokio_postgres::Client;
 
+use crate::columns::Watermark;
 use crate::filter::{self, SentFilter};
 use crate::introspect::target::{self, TargetRows, WatermarkQuestion};
 use crate::plan::assemble::OwnRows;
@@ -64,14 +66,29 @@ pub async fn read(
     let rows =
         target::rows(client, &source.target_schema, &entry.target, translated.as_deref(), question).await?;
     let sharers = sharers(config, ready);
-    let own_rows = own_rows(ready, translated, &sharers, asked.full);
+    let is_untranslated = filter.text.is_some() && translated.is_none();
+    let own_rows = |strangers| own_rows(ready, translated, (&sharers, strangers), asked.full);
     let Some((kind, watermark)) = bounding.filter(|_| filter.volatile.is_empty()) else {
-        let reading = unbounded(ready, asked)?;
+        let (reading, own_rows) = (unbounded(ready, asked)?, own_rows(false));
         return Ok(Read { rows, reading, own_rows });
     };
-    let history = history(client, &entry_id(config, ready.selected), ready, (watermark, kind)).await?;
+    let entries: Vec<String> = std::iter::once(&ready.selected)
+        .chain(&sharers)
+        .map(|selected| entry_id(config, *selected))
+        .collect();
+    let mut history = history(client, &entries, ready, (watermark, kind)).await?;
+    let own_rows = own_rows(history.strangers_loaded);
+    // What others left counts also where only the old script has loaded it so far.
+    history.others_loaded |= !sharers.is_empty() && matches!(own_rows, OwnRows::Unknown(_));
     let is_shared = !sharers.is_empty() || history.others_loaded;
-    let target = greatest(&rows, kind, is_shared && matches!(own_rows, OwnRows::Unknown(UNTRANSLATED)));
+    let target = match greatest(&rows, kind, is_shared && is_untranslated) {
+        TargetGreatest::Value(_)
+            if ready.mapped.keys.is_empty() && history.tables.is_empty() && is_finer(watermark) =>
+        {
+            TargetGreatest::Rounded
+        }
+        target => target,
+    };
     let reading = watermark::bound::decide(Evidence {
         target: &target,
         history: &history,
@@ -125,17 +142,55 @@ fn sharers<'a>(config: &'a Config, ready: &Ready<'_>) -> Vec<Selected<'a>> {
         .collect()
 }
 
-/// Which rows of the target may be deleted as the entry's own. Alone on its target and reloaded whole, all of them are.
-fn own_rows(ready: &Ready<'_>, translated: Option<String>, sharers: &[Selected<'_>], full: bool) -> OwnRows {
+/// Which rows of the target may be deleted as the entry's own. Rows that another entry may have loaded are nobody's to
+/// delete: they would not come back. Alone in the configuration and reloaded whole, what is there is the entry's.
+fn own_rows(
+    ready: &Ready<'_>,
+    translated: Option<String>,
+    (sharers, strangers): (&[Selected<'_>], bool),
+    full: bool,
+) -> OwnRows {
     let filter = ready.selected.entry.source_filter.as_deref();
+    let is_whole = full && sharers.is_empty();
+    if sharers.iter().any(|other| may_overlap(ready, filter, *other)) {
+        return OwnRows::Unknown("another entry that may select the same rows loads the same target");
+    }
+    if strangers && !is_whole {
+        return OwnRows::Unknown("an entry that is not in the configuration has loaded the same target");
+    }
     match translated {
-        Some(_) if sharers.iter().any(|other| other.entry.source_filter.as_deref() == filter) => {
-            OwnRows::Unknown("another entry with the same source_filter loads the same target")
-        }
         Some(translated) => OwnRows::Under(translated),
-        None if filter.is_some() && !(full && sharers.is_empty()) => OwnRows::Unknown(UNTRANSLATED),
-        None if sharers.is_empty() => OwnRows::All,
-        None => OwnRows::Unknown("another entry loads the same target, and this one has no source_filter"),
+        None if filter.is_some() && !is_whole => OwnRows::Unknown(UNTRANSLATED),
+        None => OwnRows::All,
+    }
+}
+
+/// Whether a row of the target may be the other entry's as well as this one's.
+fn may_overlap(ready: &Ready<'_>, filter: Option<&str>, other: Selected<'_>) -> bool {
+    let Some((own, others)) = filter.zip(other.entry.source_filter.as_deref()) else { return true };
+    let entry = ready.selected.entry;
+    let is_same_text_at_both = |name: &SfIdent| {
+        entry.mapped(name) == other.entry.mapped(name)
+            && ready.mapped.columns.iter().any(|column| {
+                column.source == *name
+                    && matches!(column.source_type, SourceType::Text { .. })
+                    && !ready.mapped.loosely_equal.contains(&column.target)
+            })
+    };
+    !filter::are_disjoint(own, others, is_same_text_at_both)
+}
+
+/// The source keeps more digits of a second than the target.
+fn is_finer(watermark: &Watermark) -> bool {
+    let (SourceType::TimestampNtz { scale }
+    | SourceType::TimestampLtz { scale }
+    | SourceType::TimestampTz { scale }) = watermark.source_type
+    else {
+        return false;
+    };
+    match watermark.target_type {
+        TargetType::Timestamp { precision } | TargetType::Timestamptz { precision } => scale > precision,
+        _ => false,
     }
 }
 
@@ -150,17 +205,19 @@ fn greatest(rows: &TargetRows, kind: Kind, untranslated: bool) -> TargetGreatest
     }
 }
 
+/// `entries`: this one, then those of the configuration that share the target.
 /// Status tables that do not exist yet (a dry run makes none) know of nothing.
 async fn history(
     client: &Client,
-    entry: &str,
+    entries: &[String],
     ready: &Ready<'_>,
-    bounding: (&crate::columns::Watermark, Kind),
+    bounding: (&Watermark, Kind),
 ) -> Result<History, StoreError> {
     let (schema, table) = (&ready.selected.source.target_schema, &ready.selected.entry.target);
+    let Some(entry) = entries.first() else { return Ok(History::default()) };
     let read = async {
         let past = thaw_status::started_tables(client, entry).await?;
-        let others = thaw_status::other_tables(client, schema, table, entry).await?;
+        let others = thaw_status::other_tables(client, schema, table, (entry, entries)).await?;
         let legacy = thaw_status::legacy_unfinished(client, schema, table, entry).await?;
         Ok(watermark::history::read(&past, others, legacy, bounding))
     };

@@ -140,10 +140,7 @@ fn columns(ready: &Ready<'_>) -> Vec<Column> {
             source_type: planned.source_type,
             target: planned.target.clone(),
             target_type: planned.target_type.clone(),
-            is_collated: mapped
-                .watermark
-                .as_ref()
-                .is_some_and(|known| known.target == *name && known.is_collated),
+            is_collated: mapped.loosely_equal.contains(name),
             may_change: planned.lossy,
         };
         // As without keys: the values themselves must mean the same on both sides.

@@ -29,8 +29,10 @@ pub enum Past {
 pub struct History {
     /// The entry's started tables, oldest first.
     pub tables: Vec<Past>,
-    /// Another entry was started on the target.
+    /// Another entry was started on the target, or may have rows there that nobody can tell from this one's.
     pub others_loaded: bool,
+    /// One was started that is not in the configuration.
+    pub strangers_loaded: bool,
     /// Another entry has emptied the target since the entry's last completed table.
     pub emptied_since: bool,
     /// The last run of the old script on the target was not completed, and no full load has followed.
@@ -46,6 +48,9 @@ pub enum TargetGreatest {
     Missing,
     /// Other entries' rows cannot be told apart: the filter cannot be translated.
     Untranslated,
+    /// Without keys: who loaded the rows may have rounded what the source keeps in more digits, so the tail that is deleted
+    /// and the one that is read would not be the same rows.
+    Rounded,
     Value(WatermarkValue),
 }
 
@@ -188,12 +193,15 @@ fn safe_bound(evidence: Evidence<'_>) -> Result<(WatermarkValue, Rule), &'static
             );
         }
         _ if history.others_loaded && last_completed(history).is_none() => {
-            return Err(
-                "another entry has loaded this target, and this entry has no completed run of its own",
-            );
+            return Err("another entry loads this target, and this entry has no completed run of its own");
         }
         _ if history.emptied_since => {
             return Err("another entry has emptied the target since the last completed run");
+        }
+        TargetGreatest::Rounded => {
+            return Err(
+                "the rows there were not loaded by Thaw, which cannot know how the source's finer watermarks were rounded",
+            );
         }
         TargetGreatest::Missing => {
             return Err("the target has no watermark at or below the snapshot's moment");

@@ -20,6 +20,7 @@ pub fn read(
     History {
         tables: past.iter().map(|table| read_table(table, watermark, kind)).collect(),
         others_loaded: others.loaded,
+        strangers_loaded: others.strangers_loaded,
         emptied_since: last_completed.is_some_and(|last| others.emptied_by.is_some_and(|by| by.0 > last.0)),
         legacy_unfinished,
     }
@@ -79,7 +80,7 @@ mod tests {
         read(past, others, false, (&watermark, Kind::Date))
     }
 
-    const NOBODY: OtherTables = OtherTables { loaded: false, emptied_by: None };
+    const NOBODY: OtherTables = OtherTables { loaded: false, strangers_loaded: false, emptied_by: None };
 
     #[test]
     fn every_state_but_completed_is_a_gap_from_its_bound_on() {
@@ -129,7 +130,8 @@ mod tests {
     #[test]
     fn who_emptied_the_target_matters_only_after_the_last_completed_table() {
         let past = [table(5, TableState::Completed, None, None), table(9, TableState::Failed, None, None)];
-        let emptied = |by| OtherTables { loaded: true, emptied_by: Some(TableId(by)) };
+        let emptied =
+            |by| OtherTables { loaded: true, strangers_loaded: false, emptied_by: Some(TableId(by)) };
         assert!(!read_all(&past, emptied(4)).emptied_since);
         assert!(read_all(&past, emptied(6)).emptied_since);
     }

@@ -227,7 +227,7 @@ impl Model {
 
     fn reading(&self, ask: &Ask) -> Reading {
         let watermark = self.watermark();
-        let nobody = OtherTables { loaded: false, emptied_by: None };
+        let nobody = OtherTables { loaded: false, strangers_loaded: false, emptied_by: None };
         let history = history::read(&self.past, nobody, false, (&watermark, self.column.kind));
         let asked = match ask {
             Ask::Bound => Asked::default(),

@@ -91,6 +91,8 @@ fn order(plan: &TablePlan, chunking: &ChunkingPlan) -> Vec<String> {
             Some(SourceType::Geography | SourceType::Geometry) => format!("st_asewkt({quoted})"),
             // Two instants that are equal may show different wall clocks.
             Some(SourceType::TimestampTz { .. }) => format!("{quoted}, {quoted}::timestamp_ntz(9)"),
+            // docs.snowflake.com/en/sql-reference/functions/hex_encode: of the bytes, whatever the collation.
+            _ if chunking.collated.contains(name) => format!("{quoted}, hex_encode({quoted})"),
             _ => quoted,
         }
     };

@@ -165,6 +165,7 @@ fn along(source_type: SourceType, as_number: bool, range: &ChunkRange) -> Result
     plan.chunking = Some(ChunkingPlan {
         column: Some(column),
         order_by: vec![SfIdent::exact("C"), SfIdent::exact("ID"), SfIdent::exact("Source \"System\"")],
+        collated: Vec::new(),
     });
     let sql = chunk_query(&plan, range)?;
     Ok(sql.split_once("\nwhere ").unwrap().1.to_owned())
@@ -232,11 +233,11 @@ fn what_has_no_order_of_its_own_is_ordered_by_its_text() {
         column.source_type = source_type;
     }
     let order_by = plan.columns.iter().map(|column| column.source.clone()).collect();
-    plan.chunking = Some(ChunkingPlan { column: None, order_by });
+    plan.chunking = Some(ChunkingPlan { column: None, order_by, collated: vec![SfIdent::exact("E")] });
     let page = Page { offset: 0, limit: 10, sub_chunk_index: 1, total_sub_chunks: 1 };
     let sql = chunk_query(&plan, &ChunkRange::OffsetBased { page }).unwrap();
     let order = "\norder by to_json(\"A\"), to_json(\"B\"::array), st_asewkt(\"C\"), \"D\", \
-                 \"D\"::timestamp_ntz(9), \"E\"\nlimit 10 offset 0";
+                 \"D\"::timestamp_ntz(9), \"E\", hex_encode(\"E\")\nlimit 10 offset 0";
     assert!(sql.ends_with(order), "{sql}");
 }
 

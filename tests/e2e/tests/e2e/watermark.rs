@@ -240,6 +240,41 @@ async fn a_tail_under_a_filter_leaves_the_rows_of_others() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_tail_that_another_entry_may_share_is_nobodys_to_delete() -> Result<()> {
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'low'), (2, '2024-06-01 00:00:00', 'high')";
+    let part = |filter: &str| entry(json!({ "uniqueness_columns": [], "source_filter": filter }));
+    // No row can be in both: each replaces its own tail.
+    let apart = set(&[SOURCE, rows], KEYLESS, vec![part("NAME = 'low'"), part("NAME in ('high')")]).await?;
+    for _ in 0..2 {
+        run(&apart, &[]).await?;
+        ensure!(names(&apart).await? == ["low", "high"]);
+    }
+    // Some may be: what one deletes the other would not load again.
+    let overlapping = set(&[SOURCE, rows], KEYLESS, vec![part("ID = 1"), part("NAME = 'high'")]).await?;
+    run(&overlapping, &[]).await?;
+    let said = ends_with(&overlapping, FRESH, 2).await?;
+    ensure!(said.contains("may select the same rows"), "{said}");
+    ensure!(names(&overlapping).await? == ["low", "high"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tail_that_somebody_else_has_rounded_is_not_replaced_unasked() -> Result<()> {
+    let without = entry(json!({ "uniqueness_columns": [] }));
+    let rows = "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00.1234567', 'a')";
+    let stage = set(&[SOURCE, rows], KEYLESS, vec![without]).await?;
+    // As PostgreSQL reads the source's text: rounded up.
+    stage.client.batch_execute("insert into t values (1, '2024-01-01 00:00:00.1234567', 'a')").await?;
+    let said = ends_with(&stage, FRESH, 2).await?;
+    ensure!(said.contains("rounded") && said.contains("--full"), "{said}");
+    run(&stage, &["--full"]).await?;
+    ensure!(names(&stage).await? == ["a"]);
+    run(&stage, &[]).await?;
+    ensure!(names(&stage).await? == ["a"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_table_that_is_up_to_date_is_scanned_twice_at_most() -> Result<()> {
     let stage = set(
         &[

@@ -55,6 +55,11 @@ impl Binder<'_> {
                 }
                 _ => Err(SqlError::argument_count(name)),
             },
+            "HEX_ENCODE" => {
+                let value = self.text(one(name, parts)?)?;
+                let sql = format!("upper(encode(convert_to({}, 'UTF8'), 'hex'))", plain(&value));
+                Ok(Bound::of(sql, SqlType::TEXT, &[&value]))
+            }
             "MD5" => {
                 let value = self.text(one(name, parts)?)?;
                 Ok(Bound::of(format!("md5({})", plain(&value)), SqlType::Text { length: 32 }, &[&value]))
