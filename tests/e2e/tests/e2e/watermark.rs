@@ -241,7 +241,8 @@ async fn a_tail_under_a_filter_leaves_the_rows_of_others() -> Result<()> {
 
 #[tokio::test]
 async fn a_tail_that_another_entry_may_share_is_nobodys_to_delete() -> Result<()> {
-    let rows = "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'low'), (2, '2024-06-01 00:00:00', 'high')";
+    let rows =
+        "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'low'), (2, '2024-06-01 00:00:00', 'high')";
     let part = |filter: &str| entry(json!({ "uniqueness_columns": [], "source_filter": filter }));
     // No row can be in both: each replaces its own tail.
     let apart = set(&[SOURCE, rows], KEYLESS, vec![part("NAME = 'low'"), part("NAME in ('high')")]).await?;
