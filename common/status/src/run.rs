@@ -157,7 +157,7 @@ pub async fn find_holder(
     .transpose()
 }
 
-/// The planner's heartbeat, waiting included. False: another planner has the run, or it has ended.
+/// The planner's heartbeat, waiting included. False: it has left the run, another planner has it, or it has ended.
 ///
 /// # Errors
 /// What PostgreSQL says.

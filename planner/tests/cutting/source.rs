@@ -68,6 +68,7 @@ impl Source {
             } else {
                 Vec::new()
             },
+            collated: Vec::new(),
         });
         TablePlan {
             source: SourcePlan {
