@@ -103,7 +103,7 @@ pub struct RunArgs {
     /// A new run, even where an earlier one is incomplete
     #[arg(long, conflicts_with_all = ["resume_max_age", "resume_run_id"])]
     pub no_resume: bool,
-    /// Go on with an incomplete run that was active within so many hours; fractions are allowed
+    /// Go on with an incomplete run that got on within so many hours; fractions are allowed
     #[arg(long, value_name = "HOURS", default_value = "12", value_parser = hours, conflicts_with = "resume_run_id")]
     pub resume_max_age: Duration,
     /// Go on with this run and its stored plans, whatever its age; a cancelled one, too

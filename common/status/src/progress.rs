@@ -34,6 +34,10 @@ pub struct RunProgress {
     /// Since the last sign of life of the run, its tables and their chunks.
     #[serde(rename = "idle_seconds", serialize_with = "as_seconds")]
     pub idle: Duration,
+    /// Since it last got on: its start, a plan, a completed chunk or table, or a chunk at work. Attempts that failed and
+    /// planners that came and went do not count.
+    #[serde(rename = "stalled_seconds", serialize_with = "as_seconds")]
+    pub stalled: Duration,
     pub planner_alive: bool,
     /// Every table has its plan, or has failed.
     pub planned: bool,
@@ -186,6 +190,7 @@ async fn select_runs(
                 started_ago: duration(row, "started_seconds_ago")?.unwrap_or_default(),
                 elapsed: duration(row, "elapsed_seconds")?.unwrap_or_default(),
                 idle: duration(row, "idle_seconds")?.unwrap_or_default(),
+                stalled: duration(row, "stalled_seconds")?.unwrap_or_default(),
                 planner_alive: row.try_get("planner_alive")?,
                 planned: row.try_get("planned")?,
                 created_by: row.try_get("created_by")?,

@@ -52,7 +52,7 @@ pub struct RunOptions {
     pub asked: Asked,
     /// A new run, whatever there is.
     pub no_resume: bool,
-    /// Since the last sign of life of a run that is resumed by itself.
+    /// Since a run that is resumed by itself last got on.
     pub resume_max_age: Duration,
     /// Go on with this run, its stored plans, whatever its age.
     pub run: Option<RunRef>,
@@ -112,19 +112,18 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     };
     let session = Session::new(config)?;
     let broker = broker(options, config, &session).await?;
+    let limits =
+        Limits { may_resume: !options.no_resume && !options.asked.is_any(), max_age: options.resume_max_age };
     let mut ready = Vec::new();
     // A run that is named has its plans; what it does not have is looked at when that is known.
     if options.run.is_none() {
         let preflight = preflight::preflight(&session, config, &selected).await;
         if options.dry_run {
-            return Ok(dry_run::print(
-                &session,
-                config,
-                (&selected, &preflight),
-                options.json,
-                &options.asked,
-            )
-            .await?);
+            let rounds = Rounds::new(&session, config, selected.clone(), Vec::new(), limits);
+            // Where a database does not answer, that is what is said.
+            let choice = if preflight.has_errors() { None } else { Some(rounds.choose().await?) };
+            let form = (options.json, choice.as_ref());
+            return Ok(dry_run::print(&session, config, (&selected, &preflight), form, &options.asked).await?);
         }
         if preflight.has_errors() {
             return Ok(refuse(&preflight.findings));
@@ -139,8 +138,6 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     }
     let process = Process { options, config, session: &session, shutdown: Shutdown::default() };
     shutdown::on_signals(&process.shutdown).map_err(RunError::Signals)?;
-    let limits =
-        Limits { may_resume: !options.no_resume && !options.asked.is_any(), max_age: options.resume_max_age };
     let mut rounds = Rounds::new(&session, config, selected, ready, limits);
     if let Some(named) = &options.run {
         match find_run::find(&session, named).await {

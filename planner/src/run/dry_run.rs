@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 use thaw_config::{Config, Finding, Severity};
+use thaw_model::RunId;
 use thaw_model::plan::Decision;
 use thaw_status::StoreError;
 
@@ -14,6 +15,7 @@ use crate::output;
 use crate::plan::Planned;
 use crate::preflight::{Preflight, Ready};
 use crate::run::planning::{self, Failure};
+use crate::run::resume::{Choice, OpenPart, Resumption};
 use crate::select::Selected;
 use crate::session::Session;
 use crate::watermark::Asked;
@@ -36,11 +38,15 @@ pub async fn print(
     session: &Session,
     config: &Config,
     (selected, preflight): (&[Selected<'_>], &Preflight<'_>),
-    as_json: bool,
+    (as_json, choice): (bool, Option<&Choice>),
     asked: &Asked,
 ) -> Result<Exit, StoreError> {
     let mut exit = if preflight.has_errors() { Exit::Configuration } else { Exit::Completed };
     let mut documents = Vec::new();
+    let resumes = choice.and_then(going_on);
+    if let Some(line) = choice.filter(|_| !as_json).and_then(opening) {
+        output::result(line);
+    }
     for selected in selected {
         let findings = Findings::of(*selected, &preflight.findings);
         let outcome = plan(session, config, *selected, (preflight, &findings), asked).await?;
@@ -58,9 +64,39 @@ pub async fn print(
     if as_json {
         let errors = general.iter().filter(|finding| finding.severity == Severity::Error);
         let errors: Vec<String> = errors.map(ToString::to_string).collect();
-        output::result(json!({ "tables": documents, "errors": errors }).to_string());
+        output::result(json!({ "resumes": resumes, "tables": documents, "errors": errors }).to_string());
     }
     Ok(exit)
+}
+
+/// The run that the same call without `--dry-run` would go on with.
+fn going_on(choice: &Choice) -> Option<RunId> {
+    match choice {
+        Choice::Open(Resumption { run, is_new: false, .. }) => Some(*run),
+        Choice::Open(_) | Choice::Held { .. } | Choice::Refused(_) => None,
+    }
+}
+
+/// What the call would do before it plans anything; nothing for a run of its own.
+fn opening(choice: &Choice) -> Option<String> {
+    match choice {
+        Choice::Open(Resumption { is_new: true, .. }) => None,
+        Choice::Open(found) => {
+            let count = |of: fn(&OpenPart) -> usize| found.databases.values().map(of).sum::<usize>();
+            Some(format!(
+                "goes on with run {}: {} table(s) go on in it, {} are planned anew or added, {} are completed and are not \
+                 read again; the plans below are of a new run (--no-resume)",
+                found.run,
+                count(|part| part.resume.len()),
+                count(|part| part.add.len()),
+                count(|part| part.done.len()),
+            ))
+        }
+        Choice::Held { database, target, run } => Some(format!(
+            "{database}: {target} is being loaded by run {run}, whose planner is alive: a run would end with 3"
+        )),
+        Choice::Refused(reason) => Some(reason.clone()),
+    }
 }
 
 async fn plan<'a>(
@@ -244,4 +280,34 @@ fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> 
         "decisions": plan.decisions,
         "warnings": warnings(planned, found),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_run_that_would_go_on_is_named() {
+        let run = RunId::generate();
+        let part = OpenPart { add: vec![0, 1], ..OpenPart::default() };
+        let found = Resumption {
+            run,
+            is_new: false,
+            databases: BTreeMap::from([("db".to_owned(), part)]),
+            later: Vec::new(),
+            notes: Vec::new(),
+            leaves_unfinished: false,
+        };
+        let new = Choice::Open(Resumption { is_new: true, ..found.clone() });
+        let old = Choice::Open(found);
+        assert_eq!((going_on(&new), opening(&new)), (None, None));
+        assert_eq!(going_on(&old), Some(run));
+        let line = opening(&old).expect("a line");
+        assert!(
+            line.starts_with(&format!("goes on with run {run}: 0 table(s) go on in it, 2 are planned")),
+            "{line}"
+        );
+    }
 }

@@ -103,16 +103,15 @@ fn describe(database: &str, table: &TableProgress, run: RunId) {
         output::result(format!("    {}: {} ({})", decision.subject, decision.choice, decision.reason));
     }
     match table.state {
-        TableState::Failed | TableState::Partial | TableState::Cancelled | TableState::Superseded => {
+        TableState::Failed | TableState::Partial | TableState::Cancelled => {
             let chunks = match table.chunks.planned {
                 0 => String::new(),
                 planned => format!("{} of {planned} chunks failed; ", table.chunks.failed),
             };
-            output::result(format!(
-                "    {chunks}after mending the cause go on with `planner retry {run}`, or begin anew with `planner run \
-                 --no-resume --table {}`",
-                table.target.rsplit('.').next().unwrap_or(&table.target),
-            ));
+            output::result(format!("    {chunks}{}", repair(table.state, &table.target, run)));
+        }
+        TableState::Superseded => {
+            output::result(format!("    {}", repair(table.state, &table.target, run)));
         }
         TableState::Planning
         | TableState::Planned
@@ -120,6 +119,20 @@ fn describe(database: &str, table: &TableProgress, run: RunId) {
         | TableState::Finalizing
         | TableState::Completed => {}
     }
+}
+
+/// What to do about a table that did not complete. A superseded one never goes on in this run.
+fn repair(state: TableState, target: &str, run: RunId) -> String {
+    let name = target.rsplit('.').next().unwrap_or(target);
+    if state == TableState::Superseded {
+        return format!(
+            "another run has taken it over, or nobody planned it; load it with `planner run --table {name}`"
+        );
+    }
+    format!(
+        "after mending the cause go on with `planner retry {run}`, or begin anew with `planner run --no-resume --table \
+         {name}`"
+    )
 }
 
 fn mode(table: &TableProgress) -> String {
@@ -161,4 +174,23 @@ fn document(database: &str, table: &TableProgress) -> Value {
         "error_class": table.error_class,
         "error_text": table.error_text,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_is_proposed_where_the_run_can_go_on_with_the_table() {
+        let run = RunId::generate();
+        for state in [TableState::Failed, TableState::Partial, TableState::Cancelled] {
+            let said = repair(state, "public.orders", run);
+            assert!(
+                said.contains(&format!("planner retry {run}")) && said.contains("--table orders"),
+                "{said}"
+            );
+        }
+        let said = repair(TableState::Superseded, "public.orders", run);
+        assert!(said.contains("`planner run --table orders`") && !said.contains("retry"), "{said}");
+    }
 }

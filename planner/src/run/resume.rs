@@ -118,7 +118,7 @@ pub enum Choice {
 pub struct Limits {
     /// False: a new run, whatever there is.
     pub may_resume: bool,
-    /// Since the last sign of life.
+    /// Since a run last got on.
     pub max_age: Duration,
 }
 
@@ -142,7 +142,7 @@ pub fn choose(
     let may_be_resumed = |run: &&KnownRun| {
         limits.may_resume
             && !run.is_held()
-            && run.idle() <= limits.max_age
+            && run.stalled() <= limits.max_age
             && !run.is_anywhere(RunState::Cancelled)
             && !run.is_anywhere(RunState::Superseded)
             && asked.iter().any(|(_, wanted)| find(run, wanted, all).is_some_and(is_revivable))
@@ -310,9 +310,9 @@ impl Resumption {
             part.supersede.push(run.id);
             // Planners that meet the same runs lock them in one order.
             part.supersede.sort_unstable();
-            let hours = run.idle().as_secs_f64() / 3600.0;
+            let hours = run.stalled().as_secs_f64() / 3600.0;
             self.notes.push(format!(
-                "run {} in {database}, whose planner has left and which was last active {hours:.1} h ago, is superseded",
+                "run {} in {database}, whose planner has left and which last got on {hours:.1} h ago, is superseded",
                 run.id
             ));
         }
@@ -426,7 +426,7 @@ impl Resumption {
 
     /// Runs that nobody goes on with and that cannot end, because some of their tables were never planned.
     fn clear_away(&mut self, runs: &[KnownRun], max_age: Duration) {
-        let is_abandoned = |run: &&KnownRun| run.id != self.run && !run.is_held() && run.idle() > max_age;
+        let is_abandoned = |run: &&KnownRun| run.id != self.run && !run.is_held() && run.stalled() > max_age;
         let abandoned: Vec<&KnownRun> = runs.iter().filter(is_abandoned).collect();
         for run in abandoned {
             for (database, part) in &run.parts {

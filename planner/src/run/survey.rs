@@ -29,10 +29,10 @@ impl KnownRun {
         self.parts.values().any(Part::is_held)
     }
 
-    /// Since the last sign of life of the run, its tables and their chunks, in whichever database.
+    /// Since it last got on, in whichever database.
     #[must_use]
-    pub fn idle(&self) -> Duration {
-        self.parts.values().map(|part| part.progress.idle).min().unwrap_or_default()
+    pub fn stalled(&self) -> Duration {
+        self.parts.values().map(|part| part.progress.stalled).min().unwrap_or_default()
     }
 
     /// Since its start.
@@ -67,7 +67,12 @@ pub async fn incomplete(
     let mut ids = BTreeSet::new();
     for name in databases {
         let client = session.pools.pool(name)?.get().await?;
-        ids.extend(thaw_status::incomplete_runs(&client).await?.iter().map(|run| run.run));
+        match thaw_status::incomplete_runs(&client).await {
+            Ok(runs) => ids.extend(runs.iter().map(|run| run.run)),
+            // A dry run makes no status tables.
+            Err(error) if error.is_schema_missing() => {}
+            Err(error) => return Err(error),
+        }
     }
     let mut runs = Vec::new();
     for id in ids {

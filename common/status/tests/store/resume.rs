@@ -260,7 +260,7 @@ async fn entries_of_one_target_are_revived_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn note_03_the_age_of_a_run_counts_from_the_last_sign_of_life_of_it_or_its_chunks() {
+async fn note_03_the_age_of_a_run_counts_from_when_it_last_got_on_and_not_from_tries_in_vain() {
     let mut store = Store::create().await;
     let loading = partial(&mut store).await;
     let age = |hours: i32| format!("now() - interval '{hours} hours'");
@@ -271,16 +271,26 @@ async fn note_03_the_age_of_a_run_counts_from_the_last_sign_of_life_of_it_or_its
         age(13)
     );
     store.client.batch_execute(&set_back).await.expect("sets back");
-    let hours = |run: &thaw_status::RunProgress| run.idle.as_secs_f64() / 3600.0;
+    let hours = |run: &thaw_status::RunProgress| run.stalled.as_secs_f64() / 3600.0;
     let run = thaw_status::read_run(&store.client, loading.run).await.expect("reads").expect("is there");
     assert!((12.9..13.1).contains(&hours(&run)), "{run:?}");
-    for (table, column) in
-        [("migration_table_status", "finished_at"), ("migration_chunk_status", "heartbeat_at")]
-    {
-        let touch = format!("update migration_status.{table} set {column} = {}", age(1));
-        store.client.batch_execute(&touch).await.expect("sets");
+    let cases = [
+        ("migration_runs", "started_at", "true", 1),
+        ("migration_table_status", "planned_at", "true", 1),
+        ("migration_chunk_status", "finished_at", "status = 'completed'", 1),
+        // The chunk that fails at every try, the table that ends partial with it, the planner that comes and goes.
+        ("migration_chunk_status", "finished_at", "status = 'failed'", 13),
+        ("migration_chunk_status", "heartbeat_at", "status = 'failed'", 13),
+        ("migration_table_status", "finished_at", "status = 'partial'", 13),
+        ("migration_runs", "last_activity_at", "true", 13),
+        ("migration_runs", "finished_at", "true", 13),
+    ];
+    for (table, column, which, expected) in cases {
+        let touch = format!("update migration_status.{table} set {column} = {} where {which}", age(1));
+        assert_eq!(store.client.execute(&touch, &[]).await.expect("sets"), 1, "{table}.{column} {which}");
         let run = thaw_status::read_run(&store.client, loading.run).await.expect("reads").expect("is there");
-        assert!((0.9..1.1).contains(&hours(&run)), "{table}: {run:?}");
+        let expected = f64::from(expected);
+        assert!((expected - 0.1..expected + 0.1).contains(&hours(&run)), "{table}.{column} {which}: {run:?}");
         let back = format!("update migration_status.{table} set {column} = {}", age(13));
         store.client.batch_execute(&back).await.expect("sets back");
     }

@@ -188,6 +188,7 @@ mod tests {
             started_at: "2026-01-02 03:04:05".into(),
             elapsed: Duration::from_secs(3700),
             idle: Duration::from_millis(1500),
+            stalled: Duration::from_millis(1500),
             started_ago: Duration::from_secs(3700),
             planner_alive: true,
             planned: true,

@@ -52,7 +52,9 @@ fn run(state: RunState, age: Duration, tables: Vec<RunTable>) -> KnownRun {
         started_at: String::new(),
         started_ago: age,
         elapsed: age,
-        idle: age,
+        // Somebody tries in vain all the time.
+        idle: Duration::ZERO,
+        stalled: age,
         planner_alive: false,
         planned: false,
         created_by: String::new(),

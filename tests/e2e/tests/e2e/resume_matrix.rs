@@ -109,19 +109,33 @@ async fn no_resume_begins_a_new_run_and_what_it_has_started_is_not_revived() -> 
 }
 
 #[tokio::test]
-async fn note_03_the_age_of_a_run_counts_from_its_last_sign_of_life() -> Result<()> {
+async fn note_03_the_age_of_a_run_counts_from_its_last_progress() -> Result<()> {
     let (stage, _worker, first) = partial(orders()).await?;
     age(&stage, 13).await?;
     let anew = run(&stage, "dry", &["run", "--dry-run"]).await?;
     expect_code(&anew, 0)?;
-    // It began 13 hours ago, and a chunk of it was at work an hour ago.
+    assert!(!anew.stdout.contains("goes on with"), "{}", anew.stdout);
+    // It began 13 hours ago, and a chunk of it was completed an hour ago.
     stage
         .client
         .batch_execute(
-            "update migration_status.migration_chunk_status set heartbeat_at = now() - interval '1 hour' \
-             where chunk_no = 2",
+            "update migration_status.migration_chunk_status set finished_at = now() - interval '1 hour' \
+             where chunk_no = 2 and status = 'completed'",
         )
         .await?;
+    let tables = "select count(*) from migration_status.migration_table_status";
+    let before = count(&stage, tables).await?;
+    let dry = run(&stage, "dry-text", &["run", "--dry-run"]).await?;
+    expect_code(&dry, 0)?;
+    assert!(dry.stdout.contains(&format!("goes on with run {first}: 1 table(s)")), "{}", dry.stdout);
+    let dry = run(&stage, "dry-json", &["run", "--dry-run", "--json"]).await?;
+    let document: Value = serde_json::from_str(&dry.stdout)?;
+    assert_eq!(document["resumes"], json!(first), "{document}");
+    assert_eq!(
+        (count(&stage, RUNS).await?, count(&stage, tables).await?),
+        (1, before),
+        "nothing was written"
+    );
     // The limit may be a fraction of an hour.
     stage.client.batch_execute(BREAK_ORDERS).await?;
     expect_code(&run(&stage, "resumed", &["run"]).await?, 2)?;
