@@ -228,9 +228,18 @@ impl Process<'_> {
                 }
             };
             exit = exit.worse(ended);
-            // A planner that leaves does not see the end that the next round has to wait for.
-            if ended == Exit::Interrupted || self.options.detach {
+            if ended == Exit::Interrupted {
                 break;
+            }
+            // A planner that leaves does not see the end that these have to wait for.
+            let left = if self.options.detach { rounds.leave_deferred() } else { Vec::new() };
+            if !left.is_empty() {
+                output::complaint(format!(
+                    "{}: not begun, because another entry of the same target goes on first; `planner run` goes on with \
+                     them when it has ended",
+                    left.join(", ")
+                ));
+                exit = exit.worse(Exit::Incomplete);
             }
         }
         Ok(exit)
@@ -294,14 +303,34 @@ impl Process<'_> {
             return Ok(Followed::Ended(End::Interrupted));
         }
         if self.options.detach {
-            wait::release(self.session, run).await?;
-            output::result(format!("run {} is published", run.id));
-            return Ok(Followed::Left(Exit::Completed));
+            return self.leave(run, publisher).await;
         }
         let metrics = Arc::new(Metrics::new()?);
         let often = (&metrics, self.config.worker.redispatch);
         let _redispatching = Redispatching::start(self.session, run, publisher, often);
         Ok(Followed::Ended(self.wait(run, publisher, stop).await?))
+    }
+
+    /// Leaves a run that was planned to its workers, with nothing that only a planner can do.
+    async fn leave(&self, run: &ReservedRun<'_>, publisher: &impl Publisher) -> Result<Followed, RunError> {
+        tokio::select! {
+            () = self.shutdown.stop.cancelled() => {
+                wait::release(self.session, run).await?;
+                return Ok(Followed::Ended(End::Interrupted));
+            }
+            planned = execution::plan_waiting(self.session, self.config, run, publisher) => planned?,
+        }
+        let failed = wait::failed_so_far(self.session, run).await?;
+        wait::release(self.session, run).await?;
+        output::result(format!("run {} is published", run.id));
+        if failed == 0 {
+            return Ok(Followed::Left(Exit::Completed));
+        }
+        output::complaint(format!(
+            "{failed} table(s) have failed already; `planner status {}` says why",
+            run.id
+        ));
+        Ok(Followed::Left(Exit::Incomplete))
     }
 
     /// Waits for the end; tables whose snapshot goes in the middle are planned anew meanwhile.

@@ -50,6 +50,30 @@ pub async fn keep_planning<P: Publisher>(
     }
 }
 
+/// Plans what is to be planned anew now, for a planner that leaves: behind it such a table fails.
+///
+/// # Errors
+/// What a database says.
+pub async fn plan_waiting<P: Publisher>(
+    session: &Session,
+    config: &Config,
+    run: &ReservedRun<'_>,
+    publisher: &P,
+) -> Result<(), StoreError> {
+    let mut tries: HashMap<(TableId, i32), u32> = HashMap::new();
+    for database in &run.databases {
+        let work = Replanning { session, config, database, publisher };
+        // The last look of a table fails it; what another planner has taken over stays.
+        for _ in 0..=TRIES {
+            if work.look(&mut tries).await? == 0 {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
 /// Why a table has no fresh execution now.
 enum Trouble {
     /// Somebody is in the way, a lock or a full server: it takes as long as it takes.
@@ -83,10 +107,12 @@ struct Replanning<'a, P> {
 }
 
 impl<P: Publisher> Replanning<'_, P> {
-    async fn look(&self, tries: &mut HashMap<(TableId, i32), u32>) -> Result<(), StoreError> {
+    /// How many there were.
+    async fn look(&self, tries: &mut HashMap<(TableId, i32), u32>) -> Result<usize, StoreError> {
         let client = self.client().await?;
         let tables = execution::executions_to_plan(&client, self.database.planner.run).await?;
         drop(client);
+        let found = tables.len();
         let looks: Vec<(ExecutionToPlan, u32)> = tables
             .into_iter()
             .map(|table| {
@@ -107,7 +133,7 @@ impl<P: Publisher> Replanning<'_, P> {
                 *tried -= 1;
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Whether it counts as one of the tries.

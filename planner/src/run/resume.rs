@@ -62,7 +62,7 @@ impl Wanted {
         keys.join(", ")
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.source.2.as_str()
     }
 }
@@ -167,7 +167,8 @@ pub fn choose(
             Some(run.id) != chosen.map(|chosen| chosen.id) && !run.is_held() && holds(run, wanted)
         });
         match holder {
-            Some(holder) if may_be_resumed(&holder) => resumption.later.push(index),
+            // Without a run to go on with now there would be no end of rounds.
+            Some(holder) if chosen.is_some() && may_be_resumed(&holder) => resumption.later.push(index),
             Some(holder) => {
                 resumption.supersede(&wanted.database, holder);
                 resumption.decide(chosen, index, wanted, all);

@@ -37,8 +37,13 @@ pub struct Rounds<'a> {
     open: Vec<usize>,
     /// Of a named run: only these tables.
     only: Option<BTreeSet<(String, TableId)>>,
+    /// Of the last round: they wait until another entry of their target has ended.
+    deferred: Vec<Deferred>,
     ready: BTreeMap<usize, Ready<'a>>,
 }
+
+/// Database, table, and the number of the wanted entry where there is one.
+type Deferred = (String, TableId, Option<usize>);
 
 /// The next thing to do.
 #[derive(Debug)]
@@ -86,6 +91,7 @@ impl<'a> Rounds<'a> {
             limits,
             named: None,
             only: None,
+            deferred: Vec::new(),
             ready: by_number(&selected, ready),
             selected,
         }
@@ -105,6 +111,13 @@ impl<'a> Rounds<'a> {
             Some(_) => self.only.as_ref().is_some_and(BTreeSet::is_empty),
             None => self.open.is_empty(),
         }
+    }
+
+    /// For a planner that does not wait: gives up what has to wait until another entry of its target has ended, and says
+    /// what that is. What other runs hold stays to be done.
+    pub fn leave_deferred(&mut self) -> Vec<String> {
+        self.only = Some(BTreeSet::new());
+        give_up(&mut self.open, &std::mem::take(&mut self.deferred), &self.wanted)
     }
 
     /// Decides and opens.
@@ -186,9 +199,20 @@ impl<'a> Rounds<'a> {
         self.open = resumption.later;
         self.open.extend(reserved.deferred.iter().filter_map(|(_, _, number)| *number));
         self.only = Some(reserved.deferred.iter().map(|(name, table, _)| (name.clone(), *table)).collect());
+        self.deferred = reserved.deferred;
         let leaves_unfinished = resumption.leaves_unfinished;
         Round::Run { run: reserved.run, is_new: resumption.is_new, leaves_unfinished }
     }
+}
+
+/// Takes the deferred entries from the open ones and names them.
+fn give_up(open: &mut Vec<usize>, deferred: &[Deferred], wanted: &[Wanted]) -> Vec<String> {
+    open.retain(|number| !deferred.iter().any(|(_, _, deferred)| *deferred == Some(*number)));
+    let name = |(database, table, number): &Deferred| {
+        let entry = number.and_then(|number| wanted.get(number));
+        entry.map_or_else(|| format!("table {table} in {database}"), |entry| format!("[{}]", entry.name()))
+    };
+    deferred.iter().map(name).collect()
 }
 
 fn by_number<'a>(selected: &[Selected<'a>], ready: Vec<Ready<'a>>) -> BTreeMap<usize, Ready<'a>> {
@@ -200,4 +224,31 @@ fn by_number<'a>(selected: &[Selected<'a>], ready: Vec<Ready<'a>>) -> BTreeMap<u
             Some((number, ready))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use thaw_model::{PgIdent, SfIdent};
+
+    use super::*;
+
+    fn wanted(name: &str) -> Wanted {
+        Wanted {
+            database: "db".into(),
+            entry: name.into(),
+            source: (SfIdent::exact("D"), SfIdent::exact("S"), SfIdent::exact(name)),
+            target: (PgIdent::exact("public"), PgIdent::exact(name)),
+            hash: String::new(),
+            keys: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn who_leaves_names_what_waits_for_its_target_and_goes_on_with_the_rest() {
+        let mut open = vec![1, 2];
+        let deferred = [("db".to_owned(), TableId(7), Some(2)), ("db".to_owned(), TableId(8), None)];
+        let wanted = [wanted("A"), wanted("B"), wanted("C")];
+        assert_eq!(give_up(&mut open, &deferred, &wanted), ["[C]", "table 8 in db"]);
+        assert_eq!(open, [1]);
+    }
 }

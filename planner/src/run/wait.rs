@@ -195,6 +195,21 @@ pub async fn end_of_tables(session: &Session, run: &ReservedRun<'_>) -> Result<O
     Ok(Some(joined(&states)))
 }
 
+/// How many of the tables that this call follows have failed already.
+///
+/// # Errors
+/// What a database says.
+pub async fn failed_so_far(session: &Session, run: &ReservedRun<'_>) -> Result<usize, StoreError> {
+    let mut failed = 0;
+    for database in &run.databases {
+        let followed: Vec<TableId> = database.followed().collect();
+        let client = session.pools.pool(&database.name)?.get().await?;
+        let states = progress::table_states(&client, &followed).await?;
+        failed += states.iter().filter(|state| **state == TableState::Failed).count();
+    }
+    Ok(failed)
+}
+
 /// As a run is ended by its tables, and as a person or a later run ends it.
 fn joined(states: &[TableState]) -> RunState {
     let any = |state| states.contains(&state);

@@ -224,6 +224,45 @@ async fn entries_that_the_run_does_not_have_are_added_to_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_planner_that_leaves_goes_on_with_every_run_that_holds_a_table() -> Result<()> {
+    let stage = Stage::set(both().batch(1_000)).await?;
+    for table in ["customer", "orders"] {
+        expect_code(&run(&stage, table, &["run", "--detach", "--table", table]).await?, 0)?;
+    }
+    assert_eq!(count(&stage, RUNS).await?, 2);
+    let again = run(&stage, "again", &["run", "--detach"]).await?;
+    expect_code(&again, 0)?;
+    assert_eq!(again.stderr.matches("going on with run").count(), 2, "{}", again.stderr);
+    let _worker = stage.worker("worker")?;
+    stage.await_status("the end of the newest", |status| status.state == "completed").await?;
+    let open = "select count(*) from migration_status.migration_runs where status <> 'completed'";
+    thaw_harness::wait::until(
+        "both runs to complete",
+        PATIENCE,
+        async || Ok(count(&stage, open).await? == 0),
+    )
+    .await?;
+    stage.expect_equal().await
+}
+
+#[tokio::test]
+async fn a_narrowed_call_does_not_wait_for_tables_that_nobody_plans() -> Result<()> {
+    let stage = Stage::set(both().batch(1_000)).await?;
+    let killed =
+        stage.fleet.planner("killed", &["run", "--detach"])?.env("THAW_FAULT_POINTS", "after_reserve=kill");
+    assert_eq!(killed.spawn()?.wait(PATIENCE).await?, 137);
+    let past = "update migration_status.migration_runs set planner_lease_until = now() - interval '1 hour'";
+    stage.client.batch_execute(past).await?;
+    let _worker = stage.worker("worker")?;
+    let narrowed = run(&stage, "narrowed", &["run", "--table", "orders"]).await?;
+    expect_code(&narrowed, 0)?;
+    assert!(narrowed.stderr.contains("[CUSTOMER] was never planned"), "{}", narrowed.stderr);
+    assert_eq!(stage.status().await?.state, "partial", "the run is over, and customer is not in it");
+    expect_code(&run(&stage, "whole", &["run"]).await?, 0)?;
+    stage.expect_equal().await
+}
+
+#[tokio::test]
 async fn only_the_selected_entries_are_revived_and_the_exit_code_is_theirs() -> Result<()> {
     let stage = Stage::set(both().batch(1_000)).await?;
     stage.client.batch_execute(BREAK_ORDERS).await?;

@@ -246,6 +246,22 @@ async fn a_run_without_a_planner_ends_failed_and_the_next_one_loads_everything()
 }
 
 #[tokio::test]
+async fn a_planner_that_leaves_plans_a_fresh_execution_first() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, keyed())).await?;
+    let detached = stage.fleet.planner("detached", &["run", "--detach"])?.run(PATIENCE).await?;
+    assert_eq!(detached.code, 0, "{}", detached.stderr);
+    let mut worker = stopped_after_two(&stage, "worker").await?;
+    replace(&stage).await?;
+    worker.signal(Signal::CONT)?;
+    let first = stage.await_status("the end of the run", |status| status.state == "failed").await?.run;
+    let again = stage.fleet.planner("again", &["run", "--detach"])?.run(PATIENCE).await?;
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let status = stage.await_status("the end of the run", |status| status.state == "completed").await?;
+    assert_eq!(status.run, first);
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
 async fn a_planner_that_dies_over_the_fresh_plan_leaves_nothing_that_blocks_the_next_one() -> Result<()> {
     for point in ["before_fresh_plan=kill", "before_fresh_execution=kill", "after_fresh_execution=kill"] {
         let stage = Stage::set(setting(KEYED, keyed()).with("/worker/first_hint_seconds", 1.into())).await?;
