@@ -68,6 +68,8 @@ pub struct RunTable {
     pub holds_target: bool,
     /// Its ranges are erased: it cannot be revived.
     pub pruned: bool,
+    /// Chunks of its current execution have brought rows to the target.
+    pub has_loaded: bool,
     /// A later run that has started the target since.
     pub later_run: Option<RunId>,
     /// That run has completed the same entry.
@@ -99,6 +101,7 @@ pub async fn tables_to_resume(client: &Client, run: RunId) -> Result<Vec<RunTabl
                 started: row.try_get("started")?,
                 holds_target: row.try_get("holds_target")?,
                 pruned: row.try_get("pruned")?,
+                has_loaded: row.try_get("has_loaded")?,
                 later_run: row.try_get::<_, Option<uuid::Uuid>>("later_run")?.map(RunId),
                 loaded_since: row.try_get("loaded_since")?,
             })

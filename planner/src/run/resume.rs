@@ -208,7 +208,14 @@ pub fn by_id(
                 wanted.database == *database
                     && find(run, wanted, all).is_some_and(|found| found.id == table.id)
             });
-            if is_selected(database, table, index) {
+            if is_selected(database, table, index) && part.emptied.contains(&table.id) {
+                resumption.leaves_unfinished = true;
+                let name = table.source_table.as_str();
+                resumption.notes.push(format!(
+                    "[{name}] is left as run {} has it: {EMPTIED}; `planner run` loads it anew",
+                    run.id
+                ));
+            } else if is_selected(database, table, index) {
                 resumption.continue_with(
                     database,
                     table,
@@ -243,6 +250,12 @@ fn find<'a>(run: &'a KnownRun, wanted: &Wanted, all: &BTreeSet<(String, String)>
             wanted.has_ends_of(table) && !all.contains(&(wanted.database.clone(), table.entry.clone()))
         })
     })
+}
+
+const EMPTIED: &str = "its target has been emptied since";
+
+fn is_emptied(run: &KnownRun, database: &str, table: &RunTable) -> bool {
+    run.parts.get(database).is_some_and(|part| part.emptied.contains(&table.id))
 }
 
 fn is_revivable(table: &RunTable) -> bool {
@@ -333,6 +346,7 @@ impl Resumption {
             }
             return self.part(&wanted.database).add.push(index);
         };
+        let is_emptied = chosen.is_some_and(|chosen| is_emptied(chosen, &wanted.database, table));
         let has_changed = table.config_hash != wanted.hash;
         let keys = wanted.changed_keys(table);
         if table.state == TableState::Completed {
@@ -340,6 +354,10 @@ impl Resumption {
                 self.notes.push(format!(
                     "[{name}] is completed in run {run}, but its configuration has changed since ({keys}): loaded again"
                 ));
+                return self.part(&wanted.database).add.push(index);
+            }
+            if is_emptied {
+                self.notes.push(format!("[{name}] is completed in run {run}, but {EMPTIED}: loaded again"));
                 return self.part(&wanted.database).add.push(index);
             }
             return self.part(&wanted.database).done.push(table.id);
@@ -353,6 +371,7 @@ impl Resumption {
             }
             Some(later) => format!("the later run {later} has started its target"),
             None if table.pruned => "its chunks were pruned".to_owned(),
+            None if is_emptied => EMPTIED.to_owned(),
             None if has_changed => format!("its configuration has changed since ({keys})"),
             None => return self.part(&wanted.database).go_on(table, Some(index)),
         };

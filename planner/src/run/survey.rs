@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use thaw_model::{RunId, RunState};
+use thaw_model::{RunId, RunState, TableId};
+use thaw_postgres::catalog;
 use thaw_status::{RunProgress, RunTable, StoreError};
+
+use tokio_postgres::Client;
 
 use crate::session::Session;
 
@@ -20,6 +23,8 @@ pub struct KnownRun {
 pub struct Part {
     pub progress: RunProgress,
     pub tables: Vec<RunTable>,
+    /// Tables whose rows somebody has taken away: what is completed of them is not there.
+    pub emptied: BTreeSet<TableId>,
 }
 
 impl KnownRun {
@@ -98,7 +103,8 @@ pub async fn one(
         match thaw_status::read_run(&client, id).await {
             Ok(Some(progress)) => {
                 let tables = thaw_status::tables_to_resume(&client, id).await?;
-                parts.insert(name.clone(), Part { progress, tables });
+                let emptied = emptied(&client, &tables).await?;
+                parts.insert(name.clone(), Part { progress, tables, emptied });
             }
             Ok(None) => {}
             // A database that no run has touched yet.
@@ -107,4 +113,19 @@ pub async fn one(
         }
     }
     Ok((!parts.is_empty()).then_some(KnownRun { id, parts }))
+}
+
+/// Those of the tables that brought rows to a target that has none now. A later run answers for what it has started; a
+/// target that is gone is reported where it is looked at.
+async fn emptied(client: &Client, tables: &[RunTable]) -> Result<BTreeSet<TableId>, StoreError> {
+    let mut emptied = BTreeSet::new();
+    for table in tables.iter().filter(|table| table.has_loaded && table.later_run.is_none()) {
+        match catalog::is_empty(client, &table.target_schema, &table.target_table).await {
+            Ok(true) => drop(emptied.insert(table.id)),
+            Ok(false) => {}
+            Err(error) if error.sqlstate() == Some("42P01") => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(emptied)
 }

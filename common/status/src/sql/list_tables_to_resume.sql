@@ -3,7 +3,10 @@
 -- `later_run`: started the target after this table was; `loaded_since`: and has completed the same entry.
 select t.table_id, t.status, t.entry, t.source_database, t.source_schema, t.source_table, t.target_schema, t.target_table,
        t.config_hash, t.config_keys, t.plan is not null as has_plan, t.started_at is not null as started, t.holds_target,
-       t.pruned_at is not null as pruned, later.run_id as later_run, coalesce(later.loaded, false) as loaded_since
+       t.pruned_at is not null as pruned,
+       exists (select from migration_status.migration_chunk_status c
+               where c.table_id = t.table_id and c.execution = t.execution and c.status = 'completed'
+                 and c.fetched_rows > c.quarantined_rows) as has_loaded, later.run_id as later_run, coalesce(later.loaded, false) as loaded_since
 from migration_status.migration_table_status t
 left join lateral (
   select l.run_id, l.entry = t.entry and l.status = 'completed' and not l.leaves_gap as loaded

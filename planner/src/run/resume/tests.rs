@@ -38,6 +38,7 @@ fn table(number: i64, name: &str, state: TableState) -> RunTable {
         started: !matches!(state, TableState::Planning | TableState::Planned),
         holds_target: !state.is_final(),
         pruned: false,
+        has_loaded: false,
         later_run: None,
         loaded_since: false,
     }
@@ -61,7 +62,7 @@ fn run(state: RunState, age: Duration, tables: Vec<RunTable>) -> KnownRun {
         error_class: None,
         error_text: None,
     };
-    let parts = BTreeMap::from([(DATABASE.to_owned(), Part { progress, tables })]);
+    let parts = BTreeMap::from([(DATABASE.to_owned(), Part { progress, tables, emptied: BTreeSet::new() })]);
     KnownRun { id, parts }
 }
 
@@ -86,6 +87,17 @@ fn the_newest_incomplete_run_goes_on_with_what_it_has_and_without_what_is_comple
     assert_eq!(part.done, [TableId(1)]);
     assert_eq!(part.resume, [(TableId(2), Some(1)), (TableId(3), Some(2))]);
     assert_eq!((part.add.as_slice(), part.abandon.as_slice()), (&[3][..], &[][..]));
+}
+
+#[test]
+fn a_table_whose_target_was_emptied_is_loaded_anew() {
+    use TableState::{Completed, Loading};
+    let mut run = run(RunState::Running, HOUR, vec![table(1, "a", Completed), table(2, "b", Loading)]);
+    run.parts.get_mut(DATABASE).expect("has a part").emptied = BTreeSet::from([TableId(1), TableId(2)]);
+    let resumption = chosen(&[run], &["a", "b"]);
+    let part = &resumption.databases[DATABASE];
+    assert_eq!((part.add.as_slice(), part.replace.as_slice()), (&[0, 1][..], &[TableId(2)][..]));
+    assert!(part.done.is_empty() && part.resume.is_empty(), "{part:?}");
 }
 
 #[test]

@@ -132,3 +132,17 @@ async fn a_run_that_was_never_planned_to_its_end_is_planned_by_the_next_planner(
     assert_eq!(stage.status().await?.run, first);
     stage.expect_equal().await
 }
+
+#[tokio::test]
+async fn what_somebody_emptied_in_the_middle_of_a_run_is_loaded_from_the_beginning() -> Result<()> {
+    let stage = Stage::set(Setting::of(ORDERS, 2_000, 500)).await?;
+    let mut planner = stage.planner_run()?;
+    let mut victim = stage.faulty_worker("victim", "after_commit=kill@2")?.spawn()?;
+    assert_eq!(victim.wait(PATIENCE).await?, 137);
+    planner.signal(thaw_harness::Signal::KILL)?;
+    planner.wait(PATIENCE).await?;
+    stage.client.batch_execute(AGE_PLANNER).await?;
+    stage.client.batch_execute("truncate orders").await?;
+    run_again(&stage, "again", &["run", "--local"]).await?;
+    stage.expect_equal().await
+}
