@@ -379,7 +379,10 @@ impl Resumption {
             "[{name}] cannot go on in run {run}: {reason}; what it had is superseded, it is planned anew"
         ));
         let part = self.part(&wanted.database);
-        part.replace.push(table.id);
+        // An entry that was split into several has one row for all of them.
+        if !part.replace.contains(&table.id) {
+            part.replace.push(table.id);
+        }
         part.add.push(index);
     }
 

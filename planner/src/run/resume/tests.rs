@@ -175,3 +175,19 @@ fn entries_that_two_runs_hold_take_two_rounds() {
     let resumption = chosen(&runs, &["a", "b"]);
     assert_eq!((resumption.run, resumption.later.as_slice()), (runs[0].id, &[1][..]));
 }
+
+#[test]
+fn an_entry_that_was_split_into_two_is_replaced_once() {
+    let runs = [run(RunState::Failed, HOUR, vec![table(1, "a", TableState::Failed)])];
+    let half = |number: u8| Wanted {
+        entry: format!("half {number}"),
+        hash: format!("hash {number}"),
+        ..wanted("a")
+    };
+    let halves = [half(1), half(2)];
+    let all = halves.iter().map(|half| (DATABASE.to_owned(), half.entry.clone())).collect();
+    let choice = choose(&runs, &halves, &[0, 1], &all, LIMITS);
+    let Choice::Open(resumption) = choice else { panic!("{choice:?}") };
+    let part = &resumption.databases[DATABASE];
+    assert_eq!((part.replace.as_slice(), part.add.as_slice()), (&[TableId(1)][..], &[0, 1][..]));
+}
