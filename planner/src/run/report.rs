@@ -130,8 +130,8 @@ fn repair(state: TableState, target: &str, run: RunId) -> String {
         );
     }
     format!(
-        "after mending the cause go on with `planner retry {run}`, or begin anew with `planner run --no-resume --table \
-         {name}`"
+        "after mending the cause go on with `planner retry {run}`, under its stored plan and snapshot; where columns of the \
+         target or rows of the source were mended, begin anew with `planner run --no-resume --table {name}`"
     )
 }
 

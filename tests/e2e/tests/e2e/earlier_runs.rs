@@ -1,27 +1,15 @@
 //! What an earlier run left behind never makes a later one miss a row.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 use thaw_e2e::{PATIENCE, Setting, Stage};
 use thaw_harness::tpch::{CUSTOMER, ORDERS};
+
+use crate::history::{SOURCE, TARGET, entry};
 
 /// As if the planner's lease had run out an hour ago.
 const AGE_PLANNER: &str = "update migration_status.migration_runs \
      set planner_lease_until = planner_lease_until - interval '1 hour' where planner_lease_until is not null";
-
-const SOURCE: &str = "create table TPCH.SF.T (ID number(38,0), WM timestamp_ntz(9), NAME varchar)";
-const TARGET: &str = "create table t (\"ID\" bigint primary key, \"WM\" timestamp, \"NAME\" text)";
-
-fn entry(extra: Value) -> Value {
-    let mut entry = json!({
-        "enabled": true, "source": "T", "target": "t", "chunking_columns": ["ID"],
-        "uniqueness_columns": ["ID"], "source_watermark": "WM", "target_watermark": "WM",
-    });
-    if let (Some(entry), Some(extra)) = (entry.as_object_mut(), extra.as_object()) {
-        entry.extend(extra.clone());
-    }
-    entry
-}
 
 async fn run_again(stage: &Stage, name: &str, arguments: &[&str]) -> Result<()> {
     let planner = stage.fleet.planner(name, arguments)?.spawn()?;
