@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::row;
 
 const STARTED: &str = include_str!("sql/list_started_tables_of_entry.sql");
+const COLUMNS: &str = include_str!("sql/read_last_loaded_columns_of_entry.sql");
 const OTHERS: &str = include_str!("sql/read_other_entries_of_target.sql");
 
 /// A table of an entry that was started: its target may have been changed. Values are text with every digit.
@@ -79,4 +80,13 @@ pub async fn other_tables(
         strangers_loaded: row.try_get("strangers_loaded")?,
         emptied_by: row.try_get::<_, Option<i64>>("emptied_by")?.map(TableId),
     })
+}
+
+/// Source and target of each column that the entry's last completed table has loaded; none where there is no such table.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn loaded_columns(client: &Client, entry: &str) -> Result<Vec<(String, String)>, StoreError> {
+    let rows = client.query(COLUMNS, &[&entry]).await?;
+    rows.iter().map(|row| Ok((row.try_get("source")?, row.try_get("target")?))).collect()
 }

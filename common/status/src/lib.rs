@@ -40,7 +40,7 @@ pub use error::{CommitError, StoreError};
 pub use finalize::{
     FinalizeClaim, claim_finalize, end_finished_runs, end_run, finish_finalize, heartbeat_finalize,
 };
-pub use history::{OtherTables, PastTable, other_tables, started_tables};
+pub use history::{OtherTables, PastTable, loaded_columns, other_tables, started_tables};
 pub use legacy::legacy_unfinished;
 pub use load_tx::{CompletedTx, LoadTx, QuarantinedRow};
 pub use migrate::{Migrated, check_version, migrate, schema_sql};

@@ -2,7 +2,7 @@
 
 use thaw_config::{Source, TableEntry};
 use thaw_model::plan::{Decision, LoadMode, ReplaceTail, SourcePlan, StartPlan, TargetPlan, WatermarkBound};
-use thaw_model::{TablePlan, TargetType};
+use thaw_model::{PgIdent, TablePlan, TargetType};
 use thaw_postgres::catalog::TargetTable;
 
 use crate::columns::Mapped;
@@ -35,6 +35,8 @@ pub struct Facts<'a> {
     /// `--full` was given.
     pub full: bool,
     pub own_rows: &'a OwnRows,
+    /// Target columns that rows below the bound have not been given.
+    pub unfilled: &'a [PgIdent],
     pub is_date_strategy: bool,
 }
 
@@ -80,6 +82,17 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
         choice: facts.reading.choice.into(),
         reason: facts.reading.reason.clone(),
     });
+    if !facts.unfilled.is_empty() {
+        let names: Vec<String> = facts.unfilled.iter().map(PgIdent::quoted).collect();
+        decisions.push(Decision {
+            subject: "older rows".into(),
+            choice: "not done".into(),
+            reason: format!(
+                "{} came after the last completed run and are filled in rows from the bound on; --full fills all",
+                names.join(", ")
+            ),
+        });
+    }
     if entry.truncate_onstart {
         decisions.push(Decision {
             subject: "smart configuration".into(),

@@ -150,7 +150,7 @@ pub async fn plan_execution(
     let filter = sent_filter(ready).map_err(Failure::Plan)?;
     // Bound and start are those of the plan before; nothing is decided by these two.
     let (reading, own_rows) = (Reading::everything("decided before"), OwnRows::All);
-    let read = Read { rows, reading, own_rows };
+    let read = Read { rows, reading, own_rows, unfilled: Vec::new() };
     let facts = facts(ready, &read, &filter, false);
     let side = side(session, config, ready);
     plan::plan_execution(side, facts, (earlier, rows_there)).await.map_err(Failure::Plan)
@@ -185,6 +185,7 @@ fn facts<'a>(ready: &'a Ready<'_>, read: &'a Read, filter: &'a SentFilter, full:
         reading: &read.reading,
         full,
         own_rows: &read.own_rows,
+        unfilled: &read.unfilled,
         filter,
         is_date_strategy: false,
     }

@@ -1,7 +1,8 @@
 //! What a table's bound is made of, read from its target database: the rows there, and what earlier runs left behind.
 
 use thaw_config::Config;
-use thaw_model::{SfIdent, SourceType, TargetType};
+use thaw_model::plan::PlannedColumn;
+use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
 use thaw_postgres::PgError;
 use thaw_status::StoreError;
 use tokio_postgres::Client;
@@ -23,6 +24,9 @@ pub struct Read {
     pub rows: TargetRows,
     pub reading: Reading,
     pub own_rows: OwnRows,
+    /// Target columns that rows below the bound have not been given: mapped otherwise, or added, since the last completed
+    /// run.
+    pub unfilled: Vec<PgIdent>,
 }
 
 /// Why it cannot be had.
@@ -70,7 +74,7 @@ pub async fn read(
     let own_rows = |strangers| own_rows(ready, translated, (&sharers, strangers), asked.full);
     let Some((kind, watermark)) = bounding.filter(|_| filter.volatile.is_empty()) else {
         let (reading, own_rows) = (unbounded(ready, asked)?, own_rows(false));
-        return Ok(Read { rows, reading, own_rows });
+        return Ok(Read { rows, reading, own_rows, unfilled: Vec::new() });
     };
     let entries: Vec<String> = std::iter::once(&ready.selected)
         .chain(&sharers)
@@ -96,7 +100,27 @@ pub async fn read(
         target_type: &watermark.target_type,
         asked: &asked.of_table(Some(kind))?,
     });
-    Ok(Read { rows, reading, own_rows })
+    let unfilled = if reading.low.is_some() { unfilled(client, &entries, ready).await? } else { Vec::new() };
+    Ok(Read { rows, reading, own_rows, unfilled })
+}
+
+async fn unfilled(
+    client: &Client,
+    entries: &[String],
+    ready: &Ready<'_>,
+) -> Result<Vec<PgIdent>, StoreError> {
+    let Some(entry) = entries.first() else { return Ok(Vec::new()) };
+    let loaded = match thaw_status::loaded_columns(client, entry).await {
+        Err(error) if error.is_schema_missing() => Vec::new(),
+        loaded => loaded?,
+    };
+    let was_loaded = |column: &PlannedColumn| {
+        loaded
+            .iter()
+            .any(|(source, target)| source == column.source.as_str() && target == column.target.as_str())
+    };
+    let new = ready.mapped.columns.iter().filter(|column| !loaded.is_empty() && !was_loaded(column));
+    Ok(new.map(|column| column.target.clone()).collect())
 }
 
 /// How the table's watermark compares; `None`: it has none, or none that can be a bound.

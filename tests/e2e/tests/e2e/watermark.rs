@@ -276,6 +276,24 @@ async fn a_tail_that_somebody_else_has_rounded_is_not_replaced_unasked() -> Resu
 }
 
 #[tokio::test]
+async fn a_column_that_came_later_is_said_to_be_missing_below_the_bound() -> Result<()> {
+    let rows =
+        "insert into TPCH.SF.T values (1, '2024-01-01 00:00:00', 'a'), (2, '2024-06-01 00:00:00', 'b')";
+    let stage = set(&[SOURCE, rows], TARGET, vec![entry(json!({}))]).await?;
+    run(&stage, &[]).await?;
+    ensure!(!run(&stage, &[]).await?.decisions.contains("older rows"));
+    stage.client.batch_execute("alter table t add name2 text").await?;
+    let mapped = json!({ "NAME": "name2" });
+    stage.builder.clone().set("/sources/0/tables/0/column_mapping", mapped).write(stage.folder())?;
+    let said = ends_with(&stage, FRESH, 0).await?;
+    ensure!(said.contains("\"name2\" came after") && said.contains("--full"), "{said}");
+    let filled = "select count(*) from t where name2 is not null";
+    run(&stage, &["--full"]).await?;
+    ensure!(stage.client.query_one(filled, &[]).await?.get::<_, i64>(0) == 2, "--full does not fill all");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_table_that_is_up_to_date_is_scanned_twice_at_most() -> Result<()> {
     let stage = set(
         &[
