@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use thaw_e2e::{PATIENCE, Setting, Stage};
+use thaw_harness::tpch::ORDERS;
 
 fn entry(source: &str, target: &str, keys: &[&str], chunking: &[&str]) -> Value {
     json!({
@@ -245,4 +246,18 @@ async fn note_28_rows_without_a_watermark_are_read_in_every_run() -> Result<()> 
     let planner = stage.fleet.planner("planner-2", &["run"])?.spawn()?;
     stage.expect_completed(planner).await?;
     stage.expect_table_equal("TPCH.SF.T", "t").await
+}
+
+#[tokio::test]
+async fn note_08_a_run_whose_chunks_are_all_done_is_ended_by_whoever_is_there() -> Result<()> {
+    let stage = Stage::set(Setting::of(ORDERS, 2_000, 1_000)).await?;
+    let detached = stage.fleet.planner("planner", &["run", "--detach"])?.run(PATIENCE).await?;
+    ensure!(detached.code == 0, "{}", detached.stderr);
+    let mut victim = stage.faulty_worker("victim", "after_commit=kill@2")?.spawn()?;
+    ensure!(victim.wait(PATIENCE).await? == 137);
+    let status = stage.status().await?;
+    ensure!(status.state == "running" && status.chunks == status.chunks_completed, "{status:?}");
+    let _worker = stage.worker("successor")?;
+    stage.await_completed().await?;
+    stage.expect_equal().await
 }
