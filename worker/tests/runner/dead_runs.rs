@@ -63,7 +63,8 @@ async fn a_load_builds_the_indexes_that_a_superseded_one_left_behind() {
     let (mut rig, plan) = rig_with_indexes().await;
     let dead = rig.plan_as(plan.clone(), None).await;
     thaw_status::start_table(&mut rig.client, dead.run, dead.table).await.expect("starts");
-    let dead_planner = "update migration_status.migration_runs set planner_lease_until = now() - interval '1 hour'";
+    let dead_planner =
+        "update migration_status.migration_runs set planner_lease_until = now() - interval '1 hour'";
     rig.client.batch_execute(dead_planner).await.expect("its planner is dead");
     assert!(thaw_status::supersede_run(&mut rig.client, dead.run).await.expect("supersedes"));
     let planned = rig.plan_as(plan, None).await;
