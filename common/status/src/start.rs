@@ -82,7 +82,8 @@ pub struct Snoozed {
     pub pause: Duration,
 }
 
-/// Puts the next start of a planned table off, longer each time, for the whole fleet. `None`: it is planned no more.
+/// Puts the next start of a planned table off, longer each time, for the whole fleet. `None`: it is planned no more, or
+/// somebody who met the same lock has put it off already.
 ///
 /// # Errors
 /// What PostgreSQL says.

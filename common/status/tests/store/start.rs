@@ -68,12 +68,19 @@ async fn a_start_that_met_a_lock_is_put_off_for_the_whole_fleet_and_longer_each_
         .await
         .expect("aged");
     assert_eq!(thaw_status::redispatch(&mut store.client, 10).await.expect("looks").jobs.len(), 1);
+    let due = "update migration_status.migration_table_status set start_due_at = now()";
     let mut pauses = Vec::new();
     for tries in 1..=8 {
         let snoozed = thaw_status::snooze_start(&store.client, planner.run, table).await.expect("snoozes");
         let snoozed = snoozed.expect("planned");
         assert_eq!(snoozed.tries, tries);
         pauses.push(snoozed.pause.as_secs_f64());
+        // Of two who met the same lock.
+        let other = thaw_status::snooze_start(&store.client, planner.run, table).await.expect("looks");
+        assert_eq!(other, None, "put off already");
+        if tries < 8 {
+            store.client.batch_execute(due).await.expect("due");
+        }
     }
     for (pause, expected) in pauses.iter().zip([2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]) {
         assert!((expected * 0.7..=expected * 1.25).contains(pause), "{pauses:?}");
@@ -82,7 +89,6 @@ async fn a_start_that_met_a_lock_is_put_off_for_the_whole_fleet_and_longer_each_
     // A message from before the pause, or a planner that tries all the same.
     let early = thaw_status::start_table(&mut store.client, planner.run, table).await.expect("looks");
     assert!(matches!(early, Start::NotStartable(_)), "{early:?}");
-    let due = "update migration_status.migration_table_status set start_due_at = now()";
     store.client.batch_execute(due).await.expect("due");
     assert_eq!(thaw_status::redispatch(&mut store.client, 10).await.expect("looks").jobs.len(), 1);
     let start = thaw_status::start_table(&mut store.client, planner.run, table).await.expect("starts");
