@@ -11,7 +11,7 @@ pub struct Selected<'a> {
 }
 
 /// The enabled entries, narrowed to named sources and tables where any are named. A table may be named as the source
-/// or as the target spells it.
+/// or as the target spells it, in quotes exactly so.
 ///
 /// # Errors
 /// A name that selects nothing, and a selection that is empty.
@@ -53,8 +53,11 @@ impl Selected<'_> {
     }
 
     fn is_table(&self, name: &str) -> bool {
-        self.entry.source.as_str().eq_ignore_ascii_case(name)
-            || self.entry.target.as_str().eq_ignore_ascii_case(name)
+        let names = [self.entry.source.as_str(), self.entry.target.as_str()];
+        match quoted(name) {
+            Some(exact) => names.contains(&exact.as_str()),
+            None => names.iter().any(|one| one.eq_ignore_ascii_case(name)),
+        }
     }
 
     /// Truncates this table of the database that `source` loads into.
@@ -86,6 +89,24 @@ impl Selected<'_> {
     }
 }
 
+/// What stands in quotes, as both databases read it.
+fn quoted(name: &str) -> Option<String> {
+    let inner = name.strip_prefix('"')?.strip_suffix('"')?;
+    Some(inner.replace("\"\"", "\""))
+}
+
 fn finding(path: &str, message: String) -> Finding {
     Finding { severity: Severity::Error, path: path.to_owned(), line: None, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_quotes_is_exact() {
+        assert_eq!(quoted(r#""My ""big"" Table""#).as_deref(), Some(r#"My "big" Table"#));
+        assert_eq!(quoted("orders"), None);
+        assert_eq!(quoted("\""), None);
+    }
 }

@@ -19,6 +19,8 @@ pub struct Session {
     pub planner: WorkerId,
     /// How long a planner may be silent before another may take its run over: as long as a worker may.
     pub lease: Duration,
+    /// How long chunks may wait with nobody at work before the planner asks whether a worker is there.
+    pub patience: Duration,
 }
 
 impl Session {
@@ -33,6 +35,7 @@ impl Session {
             pools: connections::pools(config, &planner, PLANNING_CONCURRENCY),
             planner,
             lease: config.worker.lease,
+            patience: config.worker.first_hint * 2,
         })
     }
 }

@@ -29,6 +29,9 @@ pub async fn list(args: &ListArgs, config: &Config) -> Exit {
     let wanted = Wanted { table: args.table.as_deref(), settled: args.all, limit: args.limit };
     let Some(found) = look(config, &wanted).await else { return Exit::Configuration };
     let count = found.len();
+    if count == 0 && !is_known(config, args.table.as_slice()) {
+        return Exit::Configuration;
+    }
     for (database, mut row) in found {
         if !args.show_values {
             row.keys = None;
@@ -59,6 +62,9 @@ pub async fn retry(args: &RetryArgs, config: &Arc<Config>) -> Exit {
         found.extend(rows);
     }
     if found.is_empty() {
+        if !is_known(config, &args.table) {
+            return Exit::Configuration;
+        }
         output::result("no row is set aside: there is nothing to load again");
         return Exit::Completed;
     }
@@ -78,6 +84,17 @@ pub async fn retry(args: &RetryArgs, config: &Arc<Config>) -> Exit {
         output::result(format!("{table}: {} row(s) are set aside now", rows.len()));
     }
     exit
+}
+
+/// Whether the configuration has the tables, whose rows nobody has set aside; a name that is mistyped is said.
+fn is_known(config: &Config, tables: &[String]) -> bool {
+    match select::select(config, &[], tables) {
+        Ok(_) => true,
+        Err(findings) => {
+            output::findings(&findings);
+            false
+        }
+    }
 }
 
 /// The entries of the configuration that the rows belong to: names of sources, names of targets. What the

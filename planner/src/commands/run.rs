@@ -118,6 +118,10 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
     // A run that is named has its plans; what it does not have is looked at when that is known.
     if options.run.is_none() {
         let preflight = preflight::preflight(&session, config, &selected).await;
+        let unusable = unusable_since(&options.asked, &preflight.ready);
+        if !preflight.has_errors() && !unusable.is_empty() {
+            return Ok(refuse(&unusable));
+        }
         if options.dry_run {
             let rounds = Rounds::new(&session, config, selected.clone(), Vec::new(), limits);
             // Where a database does not answer, that is what is said.
@@ -127,10 +131,6 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
         }
         if preflight.has_errors() {
             return Ok(refuse(&preflight.findings));
-        }
-        let unusable = unusable_since(&options.asked, &preflight.ready);
-        if !unusable.is_empty() {
-            return Ok(refuse(&unusable));
         }
         output::findings(&preflight.findings);
         make_status_tables(&session, &preflight.ready).await?;

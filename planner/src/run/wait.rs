@@ -145,7 +145,7 @@ pub async fn until_ended(
     run: &ReservedRun<'_>,
     stop: &CancellationToken,
 ) -> Result<End, StoreError> {
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(session.patience);
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -37,6 +37,18 @@ async fn a_broker_restarted_in_the_middle_of_a_run_costs_no_row() -> Result<()> 
 }
 
 #[tokio::test]
+async fn a_run_that_nobody_works_on_asks_whether_a_worker_is_there() -> Result<()> {
+    let setting = Setting::of(ORDERS, 2_000, 1_000).with("/worker/first_hint_seconds", 1.into());
+    let stage = Stage::set(setting).await?;
+    let planner = stage.planner_run()?;
+    let asked = async || Ok(planner.stderr()?.contains("no worker is at work: is one running"));
+    wait::until("the planner to ask for workers", PATIENCE, asked).await?;
+    let _worker = stage.worker("worker")?;
+    stage.expect_completed(planner).await?;
+    stage.expect_equal().await
+}
+
+#[tokio::test]
 async fn a_purged_queue_is_filled_again_by_redispatch() -> Result<()> {
     let stage =
         Stage::set(Setting::of(ORDERS, 6_000, 1_000).with("/worker/first_hint_seconds", 1.into())).await?;

@@ -78,6 +78,11 @@ async fn rows_set_aside_are_listed_and_loaded_once_the_target_can_hold_them() ->
     stage.expect_table_equal("TPCH.SF.PATIENTS", "patients").await?;
     expect(&planner(&stage, "none", &["quarantine", "list"]).await?, 0, &["no row is set aside"])?;
     expect(&planner(&stage, "all", &["quarantine", "list", "--all"]).await?, 0, &["3 row(s)"])?;
+    for command in ["list", "retry"] {
+        let mistyped = planner(&stage, command, &["quarantine", command, "--table", "patiens"]).await?;
+        expect(&mistyped, 1, &[])?;
+        ensure!(mistyped.stderr.contains("no enabled table is named `patiens`"), "{}", mistyped.stderr);
+    }
     expect(
         &planner(&stage, "again", &["quarantine", "retry", "--local"]).await?,
         0,
