@@ -53,11 +53,10 @@ impl Selected<'_> {
     }
 
     fn is_table(&self, name: &str) -> bool {
-        let names = [self.entry.source.as_str(), self.entry.target.as_str()];
-        match quoted(name) {
-            Some(exact) => names.contains(&exact.as_str()),
-            None => names.iter().any(|one| one.eq_ignore_ascii_case(name)),
-        }
+        let (source, target) = (&self.entry.source, &self.entry.target);
+        [source.as_str(), target.as_str()].iter().any(|one| one.eq_ignore_ascii_case(name))
+            || source.quoted() == name
+            || target.quoted() == name
     }
 
     /// Truncates this table of the database that `source` loads into.
@@ -89,24 +88,6 @@ impl Selected<'_> {
     }
 }
 
-/// What stands in quotes, as both databases read it.
-fn quoted(name: &str) -> Option<String> {
-    let inner = name.strip_prefix('"')?.strip_suffix('"')?;
-    Some(inner.replace("\"\"", "\""))
-}
-
 fn finding(path: &str, message: String) -> Finding {
     Finding { severity: Severity::Error, path: path.to_owned(), line: None, message }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_in_quotes_is_exact() {
-        assert_eq!(quoted(r#""My ""big"" Table""#).as_deref(), Some(r#"My "big" Table"#));
-        assert_eq!(quoted("orders"), None);
-        assert_eq!(quoted("\""), None);
-    }
 }

@@ -78,6 +78,8 @@ async fn rows_set_aside_are_listed_and_loaded_once_the_target_can_hold_them() ->
     stage.expect_table_equal("TPCH.SF.PATIENTS", "patients").await?;
     expect(&planner(&stage, "none", &["quarantine", "list"]).await?, 0, &["no row is set aside"])?;
     expect(&planner(&stage, "all", &["quarantine", "list", "--all"]).await?, 0, &["3 row(s)"])?;
+    let exact = ["quarantine", "list", "--table", "\"patients\""];
+    expect(&planner(&stage, "exact", &exact).await?, 0, &["no row is set aside"])?;
     for command in ["list", "retry"] {
         let mistyped = planner(&stage, command, &["quarantine", command, "--table", "patiens"]).await?;
         expect(&mistyped, 1, &[])?;
