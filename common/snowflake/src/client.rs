@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::auth::{Auth, TokenSource, base_url};
 use crate::connect;
 use crate::error::{RESULT_TOO_LARGE, SnowflakeError};
+use crate::limiter::{Limiter, RequestLimit};
 use crate::partition::{CollectRows, PartitionRead, PartitionStats, RowSink};
 use crate::poll::BackOff;
 use crate::request::{Body, Statement};
@@ -41,8 +42,9 @@ pub struct ClientConfig {
     /// `http://[user:password@]host:port`; not used for loopback. The environment's proxies are not looked at.
     pub proxy: Option<SecretString>,
     pub timeouts: Timeouts,
-    /// Requests in flight at once, over all clones; further ones wait.
-    pub max_concurrent_requests: usize,
+    /// Requests in flight at once, over all clones, at most; further ones wait. Fewer while the account asks for
+    /// patience.
+    pub max_concurrent_requests: u32,
 }
 
 impl ClientConfig {
@@ -87,11 +89,11 @@ impl Default for Timeouts {
 /// A client of one account. Clones share the connections, the token and the limit of requests.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    transport: Transport,
+pub(crate) struct Shared {
+    pub(crate) transport: Transport,
     /// Cancels that nobody waits for; more than these are not sent.
     cancels: Arc<Semaphore>,
 }
@@ -108,7 +110,7 @@ enum Mode {
     Sync,
 }
 
-enum Submitted {
+enum Begun {
     Done(ResultSet),
     Running(StatementHandle),
 }
@@ -124,9 +126,7 @@ impl Client {
             http: connect::http_client(&config, &base)?,
             tokens: TokenSource::new(&config.auth, &config.account)?,
             timeouts: config.timeouts,
-            permits: Arc::new(Semaphore::new(
-                config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            limiter: Limiter::new(config.max_concurrent_requests, config.timeouts.retry_budget),
             base,
         };
         Ok(Self {
@@ -171,10 +171,16 @@ impl Client {
     /// # Errors
     /// See [`SnowflakeError`]; an expired handle is [`SqlFault::HandleExpired`](crate::SqlFault::HandleExpired).
     pub async fn attach(&self, handle: &StatementHandle) -> Result<ResultSet, SnowflakeError> {
-        if let Some(result) = self.poll(handle).await? {
+        if let Some(result) = self.look(handle).await? {
             return Ok(result);
         }
         self.wait(handle, None).await
+    }
+
+    /// How many requests may be in flight just now, and what they met.
+    #[must_use]
+    pub fn request_limit(&self) -> RequestLimit {
+        self.shared.transport.limiter.look()
     }
 
     /// Asks the server to cancel a statement. A statement that has ended already is no error.
@@ -188,6 +194,7 @@ impl Client {
             query: Vec::new(),
             body: Some(Bytes::from_static(b"{}")),
             urgent: true,
+            resubmission: false,
         };
         match self.shared.transport.call(&call).await? {
             // 422 is 000709: nothing runs under this handle.
@@ -233,21 +240,14 @@ impl Client {
         partition: usize,
     ) -> Result<BodyReader, SnowflakeError> {
         let call = status_call(handle, Some(partition));
-        match self.shared.transport.open(&call).await? {
-            Reply::Success(body) => Ok(body),
-            Reply::Running(envelope) => {
-                Err(SnowflakeError::Throttled { status: 202, code: envelope.code(), after: None })
-            }
-            Reply::TimedOut(_) => Err(SnowflakeError::StatementTimedOut { handle: Some(handle.clone()) }),
-            Reply::Failed(envelope) => Err(SnowflakeError::sql(&envelope, Some(handle.clone()))),
-        }
+        partition_reply(self.shared.transport.open(&call).await?, handle)
     }
 
     async fn run(&self, statement: &Statement, mode: Mode) -> Result<ResultSet, SnowflakeError> {
         let deadline = statement.timeout.map(|limit| Instant::now() + limit + TIMEOUT_GRACE);
-        match self.submit(statement, mode).await? {
-            Submitted::Done(result) => Ok(result),
-            Submitted::Running(handle) => {
+        match self.begin(statement, mode).await? {
+            Begun::Done(result) => Ok(result),
+            Begun::Running(handle) => {
                 tracing::debug!(query_id = %handle, "statement runs");
                 let mut guard = CancelOnDrop { client: self.clone(), handle: Some(handle.clone()) };
                 let outcome = self.wait(&handle, deadline).await;
@@ -261,19 +261,25 @@ impl Client {
 
     /// The request runs in a task of its own: a submit that is given up half-way would leave a statement that
     /// nobody knows the handle of. Its end is bounded by the request's time limits.
-    async fn submit(&self, statement: &Statement, mode: Mode) -> Result<Submitted, SnowflakeError> {
+    async fn begin(&self, statement: &Statement, mode: Mode) -> Result<Begun, SnowflakeError> {
         let body = serde_json::to_vec(&Body::of(statement)).map_err(|_| SnowflakeError::Gone)?;
         let mut query = vec![("requestId", Uuid::new_v4().to_string())];
         if mode == Mode::Async {
             query.push(("async", "true".to_owned()));
         }
-        let call =
-            Call { method: Method::POST, path: String::new(), query, body: Some(body.into()), urgent: false };
+        let call = Call {
+            method: Method::POST,
+            path: String::new(),
+            query,
+            body: Some(body.into()),
+            urgent: false,
+            resubmission: false,
+        };
         let client = self.clone();
         let (sender, receiver) = oneshot::channel();
         let task = async move {
-            let outcome = client.shared.transport.call(&call).await.and_then(submitted);
-            if let Err(Ok(Submitted::Running(handle))) = sender.send(outcome) {
+            let outcome = client.shared.transport.call(&call).await.and_then(begun);
+            if let Err(Ok(Begun::Running(handle))) = sender.send(outcome) {
                 client.cancel_in_background(handle);
             }
         };
@@ -289,7 +295,7 @@ impl Client {
         let mut back_off = BackOff::new();
         loop {
             tokio::time::sleep(back_off.delay()).await;
-            if let Some(result) = self.poll(handle).await? {
+            if let Some(result) = self.look(handle).await? {
                 return Ok(result);
             }
             if deadline.is_some_and(|deadline| Instant::now() > deadline) {
@@ -299,7 +305,7 @@ impl Client {
     }
 
     /// `None`: it still runs.
-    async fn poll(&self, handle: &StatementHandle) -> Result<Option<ResultSet>, SnowflakeError> {
+    async fn look(&self, handle: &StatementHandle) -> Result<Option<ResultSet>, SnowflakeError> {
         match self.shared.transport.call(&status_call(handle, None)).await? {
             Reply::Success(bytes) => result_of(bytes).map(Some),
             Reply::Running(_) => Ok(None),
@@ -340,22 +346,41 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn status_call(handle: &StatementHandle, partition: Option<usize>) -> Call {
+pub(crate) fn status_call(handle: &StatementHandle, partition: Option<usize>) -> Call {
     let query = partition.map(|number| ("partition", number.to_string())).into_iter().collect();
-    Call { method: Method::GET, path: format!("/{handle}"), query, body: None, urgent: false }
+    Call {
+        method: Method::GET,
+        path: format!("/{handle}"),
+        query,
+        body: None,
+        urgent: false,
+        resubmission: false,
+    }
 }
 
-fn submitted(reply: Reply<Bytes>) -> Result<Submitted, SnowflakeError> {
+/// The body of a partition, or why there is none.
+pub(crate) fn partition_reply<T>(reply: Reply<T>, handle: &StatementHandle) -> Result<T, SnowflakeError> {
+    match reply {
+        Reply::Success(body) => Ok(body),
+        Reply::Running(envelope) => {
+            Err(SnowflakeError::Throttled { status: 202, code: envelope.code(), after: None })
+        }
+        Reply::TimedOut(_) => Err(SnowflakeError::StatementTimedOut { handle: Some(handle.clone()) }),
+        Reply::Failed(envelope) => Err(SnowflakeError::sql(&envelope, Some(handle.clone()))),
+    }
+}
+
+fn begun(reply: Reply<Bytes>) -> Result<Begun, SnowflakeError> {
     match reply {
         Reply::Success(bytes) => {
             let envelope = Envelope::read(&bytes)?;
             // With async=true the acceptance may come as 200, too: a handle and no metadata.
             if envelope.is_running() {
-                return Ok(Submitted::Running(envelope.handle()?));
+                return Ok(Begun::Running(envelope.handle()?));
             }
-            envelope_result(envelope, bytes).map(Submitted::Done)
+            envelope_result(envelope, bytes).map(Begun::Done)
         }
-        Reply::Running(envelope) => Ok(Submitted::Running(envelope.handle()?)),
+        Reply::Running(envelope) => Ok(Begun::Running(envelope.handle()?)),
         Reply::TimedOut(envelope) => {
             Err(SnowflakeError::StatementTimedOut { handle: envelope.handle().ok() })
         }

@@ -68,6 +68,17 @@ impl fmt::Debug for ResultSet {
     }
 }
 
+/// What the server says of a finished statement whose result it keeps, without any row. Any process of the same
+/// user may read the partitions, in any order, by [`Client::fetch_partition`](crate::Client::fetch_partition).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptResult {
+    pub handle: StatementHandle,
+    pub columns: Vec<ResultColumn>,
+    pub row_count: u64,
+    /// The complete list; at least one entry. Their rows add up to `row_count`.
+    pub partitions: Vec<PartitionInfo>,
+}
+
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultColumn {
@@ -222,13 +233,20 @@ impl Envelope {
 
     /// Makes the result of a 200 answer, whose body is `inline`.
     pub(crate) fn into_result(self, inline: Bytes) -> Result<ResultSet, MalformedResponse> {
+        let KeptResult { handle, columns, row_count, partitions } = self.into_kept()?;
+        Ok(ResultSet { handle, columns, row_count, partitions, inline })
+    }
+
+    /// What a 200 answer says of its result.
+    pub(crate) fn into_kept(self) -> Result<KeptResult, MalformedResponse> {
         let handle = self.handle()?;
         let meta = self.result_set_meta_data.ok_or(MalformedResponse::NoMetadata)?;
         let columns: Vec<ResultColumn> =
             meta.row_type.ok_or(MalformedResponse::NoMetadata)?.into_iter().map(ResultColumn::from).collect();
         let partitions: Vec<PartitionInfo> =
             meta.partition_info.unwrap_or_default().into_iter().map(PartitionInfo::from).collect();
-        let listed: u64 = partitions.iter().map(|partition| partition.row_count).sum();
+        let listed = partitions.iter().try_fold(0_u64, |sum, partition| sum.checked_add(partition.row_count));
+        let listed = listed.ok_or(MalformedResponse::PartitionSum)?;
         let row_count = match meta.num_rows {
             Some(count) => count,
             None if partitions.is_empty() => return Err(MalformedResponse::NoRowCount),
@@ -242,7 +260,7 @@ impl Envelope {
         } else {
             return Err(MalformedResponse::PartitionSum);
         };
-        Ok(ResultSet { handle, columns, row_count, partitions, inline })
+        Ok(KeptResult { handle, columns, row_count, partitions })
     }
 }
 

@@ -1,19 +1,20 @@
 //! One request to the server, with what belongs to any request: credentials, time limits, the limit of requests
 //! in flight, and bounded resubmission. It knows statuses, not statements.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::auth::TokenSource;
 use crate::client::Timeouts;
 use crate::error::SnowflakeError;
+use crate::limiter::{Limiter, Permit};
 use crate::poll::BackOff;
 use crate::response::Envelope;
 use crate::retry_after::retry_after;
@@ -30,7 +31,7 @@ pub(crate) struct Transport {
     pub(crate) base: Url,
     pub(crate) tokens: TokenSource,
     pub(crate) timeouts: Timeouts,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) limiter: Arc<Limiter>,
 }
 
 /// What to ask.
@@ -42,6 +43,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Bytes>,
     /// Not held back by the limit of requests in flight.
     pub(crate) urgent: bool,
+    /// An earlier process may have sent this request id.
+    pub(crate) resubmission: bool,
 }
 
 /// A 200 whose body is still to be read, or what the server says instead.
@@ -59,7 +62,7 @@ pub(crate) enum Reply<T> {
 pub(crate) struct BodyReader {
     response: reqwest::Response,
     idle: Duration,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
 impl BodyReader {
@@ -70,6 +73,22 @@ impl BodyReader {
             Ok(Err(error)) => Err(SnowflakeError::BodyCut(error.without_url())),
             Err(_) => Err(SnowflakeError::BodyTimeout(self.idle)),
         }
+    }
+
+    /// The first `limit` bytes, and the rest of the body unless they are all of it. A body that announces more
+    /// is not waited for.
+    pub(crate) async fn ahead(mut self, limit: usize) -> Result<(Bytes, Option<Self>), SnowflakeError> {
+        let mut held = Vec::new();
+        if self.response.content_length().is_some_and(|length| length > limit as u64) {
+            return Ok((Bytes::new(), Some(self)));
+        }
+        while held.len() <= limit {
+            match self.next().await? {
+                Some(piece) => held.extend_from_slice(&piece),
+                None => return Ok((held.into(), None)),
+            }
+        }
+        Ok((held.into(), Some(self)))
     }
 
     async fn all(mut self, limit: usize) -> Result<Bytes, SnowflakeError> {
@@ -99,11 +118,23 @@ enum Attempt {
 impl Transport {
     /// Asks, and reads the whole of a 200.
     pub(crate) async fn call(&self, call: &Call) -> Result<Reply<Bytes>, SnowflakeError> {
+        self.call_with(call, |body| body.all(RESULT_BYTES_MAX)).await
+    }
+
+    /// Asks, and does `consume` with the body of a 200; asks again when that fails.
+    pub(crate) async fn call_with<T, F>(
+        &self,
+        call: &Call,
+        consume: impl Fn(BodyReader) -> F,
+    ) -> Result<Reply<T>, SnowflakeError>
+    where
+        F: Future<Output = Result<T, SnowflakeError>>,
+    {
         let mut patience = Patience::new(self.timeouts.retry_budget);
         loop {
             let passing = match self.settle(call, &mut patience).await? {
-                Reply::Success(body) => match body.all(RESULT_BYTES_MAX).await {
-                    Ok(bytes) => return Ok(Reply::Success(bytes)),
+                Reply::Success(body) => match consume(body).await {
+                    Ok(read) => return Ok(Reply::Success(read)),
                     Err(error @ SnowflakeError::TooLarge(_)) => return Err(error),
                     Err(error) => Passing { error, after: None },
                 },
@@ -134,7 +165,7 @@ impl Transport {
                 "X-Snowflake-Authorization-Token-Type",
                 HeaderValue::from_static(credential.token_type),
             );
-            match self.attempt(call, headers, patience.attempts > 0).await? {
+            match self.attempt(call, headers, call.resubmission || patience.attempts > 0).await? {
                 Attempt::Reply(reply) => return Ok(reply),
                 Attempt::Passing(passing) => patience.wait(passing).await?,
                 // The token may have been cut short by the server's clock; a new one is tried once.
@@ -149,7 +180,8 @@ impl Transport {
     }
 
     async fn attempt(&self, call: &Call, headers: HeaderMap, again: bool) -> Result<Attempt, SnowflakeError> {
-        let permit = if call.urgent { None } else { Arc::clone(&self.permits).acquire_owned().await.ok() };
+        let permit = if call.urgent { None } else { Some(self.limiter.acquire().await) };
+        let sent = Instant::now();
         let request = self.request(call, headers, again);
         let response = match timeout(self.timeouts.headers, request.send()).await {
             Ok(Ok(response)) => response,
@@ -171,6 +203,7 @@ impl Transport {
         let after = retry_after(response.headers());
         let body = BodyReader { response, idle: self.timeouts.idle_read, _permit: permit };
         if status == StatusCode::OK {
+            self.limiter.went_well();
             return Ok(Attempt::Reply(Reply::Success(body)));
         }
         // Error bodies may be HTML, or missing: the status is what counts then.
@@ -178,7 +211,11 @@ impl Transport {
             Ok(bytes) => Envelope::read(&bytes).unwrap_or_default(),
             Err(_) => Envelope::default(),
         };
-        judge(status, after, envelope)
+        let judged = judge(status, after, envelope);
+        if let Ok(Attempt::Passing(Passing { error: SnowflakeError::Throttled { .. }, after })) = &judged {
+            self.limiter.throttled(sent, *after);
+        }
+        judged
     }
 
     fn request(&self, call: &Call, headers: HeaderMap, again: bool) -> reqwest::RequestBuilder {

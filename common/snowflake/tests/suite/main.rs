@@ -6,6 +6,8 @@ mod chunk_query;
 #[cfg(test)]
 mod decode;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod protocol;
