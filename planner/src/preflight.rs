@@ -13,6 +13,7 @@ use thaw_snowflake::SnowflakeError;
 
 use crate::check::{self, fault};
 use crate::columns::{self, Mapped};
+use crate::filter;
 use crate::introspect::source::{self, ObjectKind, TimeTravel};
 use crate::introspect::target;
 use crate::select::Selected;
@@ -82,6 +83,8 @@ pub async fn preflight<'a>(session: &Session, config: &Config, selected: &[Selec
         result.ready.extend(ready);
         result.findings.extend(findings);
     }
+    let looked_at = result.ready.iter().map(|ready| (ready.selected.entry, &ready.mapped));
+    result.findings.extend(check::names::lossy(&looked_at.collect::<Vec<_>>()));
     result
 }
 
@@ -142,14 +145,27 @@ async fn look<'a>(
     let Selected { source, entry } = selected;
     let truncated =
         |schema: &PgIdent, name: &PgIdent| all.iter().any(|other| other.truncates(source, (schema, name)));
-    let (columns, described) = tokio::join!(
+    let (columns, filtered, described) = tokio::join!(
         source::describe(&session.snowflake, config, source, entry),
+        try_filter(session, config, selected, &facts.server_time),
         describe_target(session, selected),
     );
     let mut findings = Vec::new();
-    if let Err(error) = &columns {
-        let path = format!("{}.source", entry.path);
-        findings.push(source_fault(&path, config.snowflake.url.as_str(), error));
+    match (&columns, &filtered) {
+        (Err(error), _) => {
+            let path = format!("{}.source", entry.path);
+            findings.push(source_fault(&path, config.snowflake.url.as_str(), error));
+        }
+        (Ok(_), Err(error)) => {
+            let report = ErrorReport::of(error);
+            let message = format!(
+                "is refused by the source: {} ({}); check its columns and functions",
+                report.text,
+                error.class()
+            );
+            findings.push(fault(entry, "source_filter", message));
+        }
+        (Ok(_), Ok(())) => {}
     }
     let target = match described {
         Ok(Some(target)) => {
@@ -180,6 +196,7 @@ async fn look<'a>(
         }
     }
     findings.extend(check::source(entry, mapped.as_ref(), &facts.server_time));
+    findings.extend(mapped.as_ref().map_or_else(Vec::new, |mapped| check::names::declared(entry, mapped)));
     let unlisted = TimeTravel { kind: ObjectKind::Unlisted, created: None };
     let time_travel = facts.histories.get(&entry.source).cloned().unwrap_or(unlisted);
     let ready = mapped.zip(target).map(|(mapped, target)| Ready {
@@ -190,6 +207,19 @@ async fn look<'a>(
         server_time: facts.server_time.clone(),
     });
     (ready, findings)
+}
+
+/// What cannot be frozen is said elsewhere.
+async fn try_filter(
+    session: &Session,
+    config: &Config,
+    Selected { source, entry }: Selected<'_>,
+    server_time: &str,
+) -> Result<(), SnowflakeError> {
+    let frozen =
+        entry.source_filter.as_deref().map(|text| filter::freeze(text, server_time, &entry.timezone));
+    let Some(filter) = frozen.and_then(Result::ok).and_then(|sent| sent.text) else { return Ok(()) };
+    source::try_filter(&session.snowflake, config, source, entry, &filter).await
 }
 
 async fn check_rows(

@@ -1,10 +1,12 @@
 //! The plan-time checks of a target: everything that would stop a load later is said before any row moves.
 
+pub mod names;
+
 use thaw_config::{Finding, Severity, TableEntry};
 use thaw_model::PgIdent;
 use thaw_model::plan::{LoadMode, PlannedColumn};
 use thaw_postgres::catalog::{ForeignKey, TargetTable, UniqueIndex};
-use thaw_worker::encode::pair_needs_zone;
+use thaw_worker::encode::{Zone, pair_needs_zone};
 
 use crate::columns::Mapped;
 use crate::filter::{self, SentFilter};
@@ -176,6 +178,10 @@ pub fn source(entry: &TableEntry, mapped: Option<&Mapped>, server_time: &str) ->
             Err(error) => vec![fault(entry, "source_filter", error.to_string())],
         }
     });
+    if Zone::named(&entry.timezone).is_none() {
+        let message = "is no time zone that is known here; use UTC or an IANA name such as Europe/Berlin";
+        findings.push(fault(entry, "timezone", message));
+    }
     if let Some(mapped) = mapped
         && let Some(watermark) = &mapped.watermark
         && Kind::of(watermark, &entry.timezone, !mapped.keys.is_empty()).is_none()

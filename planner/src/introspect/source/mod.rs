@@ -61,6 +61,21 @@ pub async fn describe(
     Ok(columns.collect())
 }
 
+/// Whether the source accepts the filter, as it would be sent: its columns and functions. Reads no row.
+///
+/// # Errors
+/// The source's refusal.
+pub async fn try_filter(
+    client: &Client,
+    config: &Config,
+    source: &Source,
+    entry: &TableEntry,
+    filter: &str,
+) -> Result<(), SnowflakeError> {
+    let sql = sql::try_filter(&source.source_database, &source.source_schema, &entry.source, filter);
+    client.query(&statement(config, source, entry, sql)).await.map(drop)
+}
+
 /// What the source's catalogue says about the history of the objects named `wanted`; one it does not list is
 /// [`ObjectKind::Unlisted`]. Views are listed only where one of them is no table.
 ///

@@ -11,6 +11,13 @@ pub(super) fn describe(database: &SfIdent, schema: &SfIdent, table: &SfIdent) ->
     format!("select * from {}.{}.{} limit 0", database.quoted(), schema.quoted(), table.quoted())
 }
 
+/// Whether Snowflake can compile the filter over the table. The line breaks keep a comment at its end from eating the
+/// parenthesis.
+pub(super) fn try_filter(database: &SfIdent, schema: &SfIdent, table: &SfIdent, filter: &str) -> String {
+    let name = format!("{}.{}.{}", database.quoted(), schema.quoted(), table.quoted());
+    format!("select 1 from {name} where (\n{filter}\n) limit 0")
+}
+
 /// docs.snowflake.com/en/sql-reference/sql/show-tables: needs no warehouse; views are not listed.
 pub(super) fn show_tables(database: &SfIdent, schema: &SfIdent) -> String {
     format!("show tables in schema {}.{}", database.quoted(), schema.quoted())

@@ -27,7 +27,7 @@ fn said(finished: &Finished) -> String {
 }
 
 /// What is wrong with one entry after the other: key of the entry that leads there, a part of what is said.
-const FAULTS: [(&str, &str); 12] = [
+const FAULTS: [(&str, &str); 16] = [
     (".target", "is a view"),
     (".uniqueness_columns", "create unique index on \"public\".\"no_index\" (\"ID\")"),
     ("", "\"REQUIRED\" is NOT NULL"),
@@ -40,6 +40,10 @@ const FAULTS: [(&str, &str); 12] = [
     ("", "rows would be doubled"),
     (".timezone", "the target holds rows already"),
     (".target", "has no table"),
+    (".source_filter", "is refused by the source: no column `GONE`"),
+    (".timezone", "is no time zone that is known"),
+    (".chunking_column_types", "declared as date; the source's type counts"),
+    (".lossy", "no column \"AMONUT\" is loaded"),
 ];
 
 fn faulty() -> Setting {
@@ -60,6 +64,8 @@ fn faulty() -> Setting {
             "create table no_pair (\"ID\" uuid)",
             "create table no_filter (\"ID\" bigint)",
             "create table full_already (\"ID\" bigint); insert into full_already values (1)",
+            "create table no_column (\"ID\" bigint); create table no_zone (\"ID\" bigint); \
+             create table other_type (\"ID\" bigint); create table rounded (\"ID\" bigint)",
             "create table mixed (\"ID\" bigint primary key, \"AT\" timestamptz); insert into mixed values (1, now())",
         ],
         vec![
@@ -75,6 +81,14 @@ fn faulty() -> Setting {
             entry("T", "full_already", &json!({})),
             entry("T", "mixed", &json!({ "uniqueness_columns": ["ID"] })),
             entry("T", "missing", &json!({})),
+            entry("T", "no_column", &json!({ "source_filter": "GONE = 1" })),
+            entry("T", "no_zone", &json!({ "timezone": "Europe/Berlon" })),
+            entry(
+                "T",
+                "other_type",
+                &json!({ "chunking_columns": ["ID"], "chunking_column_types": ["date"] }),
+            ),
+            entry("T", "rounded", &json!({ "lossy": ["AMONUT"] })),
         ],
     )
 }
