@@ -136,6 +136,8 @@ create table if not exists migration_status.migration_table_status (
   planned_at            timestamptz,
   start_tries           smallint    not null default 0 constraint table_start_tries check (start_tries >= 0),
   start_due_at          timestamptz not null default '-infinity',
+  target_was_empty      boolean,
+  deletes_before        bigint,
   started_at            timestamptz,
   truncated_at          timestamptz,
   finished_at           timestamptz,
@@ -144,6 +146,7 @@ create table if not exists migration_status.migration_table_status (
   finalize_fence        int         not null default 0,
   finalize_worker       text,
   finalize_lease_until  timestamptz,
+  finalize_tries        smallint    not null default 0 constraint table_finalize_tries check (finalize_tries >= 0),
   fetched_rows          bigint,
   inserted_rows         bigint,
   updated_rows          bigint,
@@ -195,6 +198,9 @@ comment on column migration_status.migration_table_status.started_at is 'The sta
 comment on column migration_status.migration_table_status.truncated_at is 'The target was emptied for the current execution, never twice';
 comment on column migration_status.migration_table_status.saved_indexes is 'Definitions of dropped indexes; null: none dropped, or all are back';
 comment on column migration_status.migration_table_status.pruned_at is 'Ranges and quarantined rows were erased; the row is kept for the bounds of later runs and cannot be revived';
+comment on column migration_status.migration_table_status.target_was_empty is 'What the start found, behind its truncate or delete; null: it could not look';
+comment on column migration_status.migration_table_status.deletes_before is 'Rows deleted from the target before the start, as the statistics of the server count them';
+comment on column migration_status.migration_table_status.finalize_tries is 'Times that a lock or a passing fault was in the way of the finalizer';
 comment on column migration_status.migration_table_status.finalize_fence is 'One more for every finalizer; a finalizer writes only under its own number';
 comment on column migration_status.migration_table_status.fetched_rows is 'Sums over the completed chunks of the last execution, filled by the finalizer';
 comment on column migration_status.migration_table_status.error_text is 'SQLSTATE, constraint, column and row position; never a value';

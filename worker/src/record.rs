@@ -10,7 +10,7 @@ use thaw_status::{ClaimedChunk, Recorded, StoreError, Truth};
 
 use crate::chunk_error::ChunkError;
 use crate::halt::Cause;
-use crate::lock_holders::lock_holders;
+use crate::lock_holders::{Waiting, lock_holders};
 use crate::runner::Runner;
 use crate::settle::{RetryPolicy, Verdict, settle};
 
@@ -164,7 +164,7 @@ async fn blockers<P: Publisher>(
 ) -> Option<String> {
     let stored = runner.databases.plan(database, claimed).await.ok().flatten()?;
     let client = runner.databases.client(database).await.ok()?;
-    lock_holders(&client, &stored.plan.target).await
+    lock_holders(&client, &stored.plan.target, Waiting::Load).await
 }
 
 /// The one place where a chunk's error is logged.

@@ -5,7 +5,7 @@ use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
 use thaw_status::{Outcome, Start, StoreError};
 
-use crate::lock_holders::lock_holders;
+use crate::lock_holders::{Waiting, lock_holders};
 
 /// Hints a page: a table may have a hundred thousand chunks.
 const PAGE: i64 = 4096;
@@ -138,7 +138,7 @@ pub(crate) async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
 /// Somebody's lock keeps the table waiting: say whose, and let the whole fleet leave it alone for a while.
 async fn snooze(client: &tokio_postgres::Client, (run, table): (RunId, TableId)) -> Result<(), StoreError> {
     let Some(stored) = thaw_status::read_plan(client, table).await? else { return Ok(()) };
-    let blocked_by = lock_holders(client, &stored.plan.target).await;
+    let blocked_by = lock_holders(client, &stored.plan.target, Waiting::Exclusive).await;
     if let Some(snoozed) = thaw_status::snooze_start(client, run, table).await? {
         tracing::warn!(
             table_id = %table, blocked_by, tries = snoozed.tries, again_secs = snoozed.pause.as_secs_f64(),

@@ -34,11 +34,17 @@ pub(crate) struct Limits {
 
 /// For status rows and rows of the target.
 pub(crate) const START: Limits = Limits { lock: "3s", statement: "1h" };
-/// Everybody else queues behind our exclusive lock while it waits for a person's; redispatch tries again every few
-/// seconds, so each try is short.
-pub(crate) const EXCLUSIVE: Limits = Limits { lock: "500ms", statement: "1h" };
-/// An index build takes as long as it takes; under its lock the target is read and nothing is written but by us.
-pub(crate) const INDEX: Limits = Limits { lock: "30s", statement: "0" };
+/// Everybody else queues behind our exclusive lock while it waits for a person's, so each try is short; but longer than
+/// `deadlock_timeout` (1 s), after which autovacuum gives way.
+pub(crate) const EXCLUSIVE: Limits = Limits { lock: "1500ms", statement: "1h" };
+/// An index build takes as long as it takes; under its lock the target is read and nothing is written but by us. Writers
+/// queue behind it while it waits.
+pub(crate) const INDEX: Limits = Limits { lock: "5s", statement: "0" };
+/// One look at the greatest value of a column.
+pub(crate) const SEQUENCES: Limits = Limits { lock: "5s", statement: "10min" };
+pub(crate) const ANALYZE: Limits = Limits { lock: "5s", statement: "1h" };
+/// A count that takes longer proves less than it costs.
+pub(crate) const COUNT: Limits = Limits { lock: "5s", statement: "10min" };
 
 /// Sets name and limits for the rest of the transaction.
 pub(crate) async fn begin(

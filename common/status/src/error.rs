@@ -81,6 +81,12 @@ impl StoreError {
         }
     }
 
+    /// 55P03: somebody holds a lock for longer than it was waited for.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.is_lock_timeout())
+    }
+
     /// The database has no status tables: nobody ever planned anything there, or somebody dropped them.
     #[must_use]
     pub fn is_schema_missing(&self) -> bool {

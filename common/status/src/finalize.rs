@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use thaw_model::plan::Decision;
 use thaw_model::{Accounting, ErrorReport, Fence, RunId, RunState, TableId, TableState, WorkerId};
-use tokio_postgres::Client;
 use tokio_postgres::types::Json;
+use tokio_postgres::{Client, Transaction};
 
 use crate::error::StoreError;
 use crate::recorded::{Outcome, Recorded};
-use crate::row;
 use crate::settings::FleetSettings;
+use crate::start::Snoozed;
 use crate::table::pass_target_on;
+use crate::{activity, row};
 
 const LOCK_TABLE: &str = include_str!("sql/lock_table_if_finalizable.sql");
 const CLAIM: &str = include_str!("sql/claim_finalize_if_no_open_chunk.sql");
 const LOADED_ROWS: &str = include_str!("sql/read_loaded_rows.sql");
 const HEARTBEAT: &str = include_str!("sql/extend_finalize_lease_if_fence_mine.sql");
+const SNOOZE: &str = include_str!("sql/snooze_finalize_if_fence_mine.sql");
 const FINISH: &str = include_str!("sql/finish_finalize_if_fence_mine.sql");
 const LOCK_RUN: &str = include_str!("sql/lock_run_if_endable.sql");
 const END_RUN: &str = include_str!("sql/end_run_if_all_tables_final.sql");
@@ -93,6 +95,18 @@ pub async fn claim_finalize(
 pub struct Loaded {
     /// Rows its completed chunks fetched.
     pub fetched: i64,
+    /// Rows its completed chunks inserted.
+    pub inserted: i64,
+    /// Rows that chunks of any execution have inserted.
+    pub inserted_ever: i64,
+    /// The target was truncated for this execution.
+    pub was_truncated: bool,
+    /// The start found the target empty.
+    pub was_empty: bool,
+    /// Rows that had been deleted from the target when the table was started; `None`: nobody could look.
+    pub deletes_before: Option<i64>,
+    /// Other entries of the run load the same target.
+    pub is_shared: bool,
     /// Rows its completed chunks set aside.
     pub quarantined: i64,
     pub completed_chunks: i64,
@@ -108,6 +122,12 @@ pub async fn loaded_rows(client: &Client, table: TableId) -> Result<Loaded, Stor
     let row = client.query_one(LOADED_ROWS, &[&table.0]).await?;
     Ok(Loaded {
         fetched: row.try_get("fetched_rows")?,
+        inserted: row.try_get("inserted_rows")?,
+        inserted_ever: row.try_get("inserted_ever")?,
+        was_truncated: row.try_get("was_truncated")?,
+        was_empty: row.try_get("was_empty")?,
+        deletes_before: row.try_get("deletes_before")?,
+        is_shared: row.try_get("is_shared")?,
         quarantined: row.try_get("quarantined_rows")?,
         completed_chunks: row.try_get("completed")?,
         not_completed_chunks: row.try_get("not_completed")?,
@@ -122,6 +142,48 @@ pub async fn heartbeat_finalize(client: &Client, claim: &FinalizeClaim) -> Resul
     let extended =
         client.execute(HEARTBEAT, &[&claim.table.0, &claim.fence.0, &claim.worker.as_str()]).await?;
     Ok(extended == 1)
+}
+
+/// A step of the finalizer that is one transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Sequences,
+    Analyze,
+    Count,
+}
+
+/// Begins the transaction of a step: it says in `pg_stat_activity` what it is, and has the step's limits.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn begin_step<'c>(
+    client: &'c mut Client,
+    claim: &FinalizeClaim,
+    step: Step,
+) -> Result<Transaction<'c>, StoreError> {
+    let (name, limits) = match step {
+        Step::Sequences => ("sequences", activity::SEQUENCES),
+        Step::Analyze => ("analyze", activity::ANALYZE),
+        Step::Count => ("count", activity::COUNT),
+    };
+    let transaction = client.transaction().await?;
+    activity::begin(&transaction, &activity::of_table(claim.run, claim.table, name), limits).await?;
+    Ok(transaction)
+}
+
+/// Gives the table back for a while that grows with each time: something is in the way that passes. `None`: somebody
+/// else has it already.
+///
+/// # Errors
+/// What PostgreSQL says; the lease runs out then.
+pub async fn snooze_finalize(client: &Client, claim: &FinalizeClaim) -> Result<Option<Snoozed>, StoreError> {
+    let mine = client.query_opt(SNOOZE, &[&claim.table.0, &claim.fence.0, &claim.worker.as_str()]).await?;
+    let Some(row) = mine else { return Ok(None) };
+    let seconds: f64 = row.try_get("seconds")?;
+    Ok(Some(Snoozed {
+        tries: row.try_get("finalize_tries")?,
+        pause: Duration::from_secs_f64(seconds.max(0.0)),
+    }))
 }
 
 /// Ends the table: `completed` when every chunk is and `error` is `None`, else `partial`, or `failed` when no chunk

@@ -38,7 +38,8 @@ pub use cancel::{Cancelled, cancel_run, supersede_run};
 pub use chunk::{Claim, ClaimedChunk, Settled, Settlement, Truth, claim, heartbeat, read_chunk, settle};
 pub use error::{CommitError, StoreError};
 pub use finalize::{
-    FinalizeClaim, claim_finalize, end_finished_runs, end_run, finish_finalize, heartbeat_finalize,
+    FinalizeClaim, Step, begin_step, claim_finalize, end_finished_runs, end_run, finish_finalize,
+    heartbeat_finalize, snooze_finalize,
 };
 pub use history::{OtherTables, PastTable, loaded_columns, other_tables, started_tables};
 pub use legacy::legacy_unfinished;

@@ -19,6 +19,8 @@ const LOCK_TOGETHER: &str = include_str!("sql/lock_tables_truncated_together.sql
 const PARENT_IN_THE_WAY: &str = include_str!("sql/read_parent_in_the_way.sql");
 const NOTE_REFERENCES: &str = include_str!("sql/note_references.sql");
 const CHILDREN: &str = include_str!("sql/list_children_to_start.sql");
+const READ_TARGET: &str = include_str!("sql/read_target_of_start.sql");
+const NOTE_TARGET: &str = include_str!("sql/note_target_of_start.sql");
 const READ_STATE: &str = include_str!("sql/read_table_state.sql");
 
 /// What a start did.
@@ -59,7 +61,11 @@ pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Res
     let prepared = match started {
         Some(started) => {
             let plan: TablePlan = row::json(&started, "plan", "plan")?;
-            prepare_target(&transaction, (run, table), &plan, &together).await?
+            let prepared = prepare_target(&transaction, (run, table), &plan, &together).await?;
+            if prepared {
+                note_target(&transaction, table, &plan).await?;
+            }
+            prepared
         }
         None => false,
     };
@@ -73,10 +79,10 @@ pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Res
     Ok(Start::Started(read_table(client, run, table).await?))
 }
 
-/// When a table is tried again whose start met a lock.
+/// When a table is tried again whose start or end met a lock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Snoozed {
-    /// Starts in vain so far.
+    /// Times in vain so far.
     pub tries: i16,
     /// Until the next one, anywhere in the fleet.
     pub pause: Duration,
@@ -166,6 +172,25 @@ async fn prepare_target(
     Ok(true)
 }
 
+/// Keeps whether the target is empty now, so that the finalizer knows how many rows it must hold in the end.
+async fn note_target(
+    transaction: &Transaction<'_>,
+    table: TableId,
+    plan: &TablePlan,
+) -> Result<(), StoreError> {
+    let (schema, name) = (&plan.target.schema, &plan.target.table);
+    let Some(row) = transaction.query_opt(READ_TARGET, &[&schema.as_str(), &name.as_str()]).await? else {
+        return Ok(());
+    };
+    if !row.try_get::<_, bool>("may_read")? {
+        return Ok(());
+    }
+    let look = format!("select not exists (select from {}) as is_empty", qualified(schema, name));
+    let is_empty: bool = transaction.query_one(&look, &[]).await?.try_get("is_empty")?;
+    transaction.execute(NOTE_TARGET, &[&table.0, &is_empty, &row.try_get::<_, i64>("deleted")?]).await?;
+    Ok(())
+}
+
 /// The truncate or the delete of the tail of a fresh execution, which the table's earlier one has done before.
 pub(crate) async fn clear_target(
     transaction: &Transaction<'_>,
@@ -188,9 +213,17 @@ pub(crate) fn qualified(schema: &PgIdent, table: &PgIdent) -> String {
     format!("{}.{}", schema.quoted(), table.quoted())
 }
 
-/// `pg_type` and `filter` are SQL already: a name of a type that Thaw knows, and what the planner has rendered from the
-/// tree of a translated filter.
 fn delete_tail(target: &str, tail: &ReplaceTail) -> String {
+    tail_condition(tail).map_or_else(
+        || format!("delete from {target}"),
+        |condition| format!("delete from {target} where {condition}"),
+    )
+}
+
+/// What tells the rows of a tail in the target, in SQL; `None`: all are. `pg_type` and `filter` are SQL already: a name
+/// of a type that Thaw knows, and what the planner has rendered from the tree of a translated filter.
+#[must_use]
+pub fn tail_condition(tail: &ReplaceTail) -> Option<String> {
     let column = tail.column.quoted();
     let pg_type = &tail.pg_type;
     let collation = if tail.by_bytes { " collate \"C\"" } else { "" };
@@ -199,8 +232,5 @@ fn delete_tail(target: &str, tail: &ReplaceTail) -> String {
     });
     let filter = tail.filter.as_deref().map(|filter| format!("({filter})"));
     let conditions: Vec<String> = filter.into_iter().chain(from).collect();
-    if conditions.is_empty() {
-        return format!("delete from {target}");
-    }
-    format!("delete from {target} where {}", conditions.join(" and "))
+    (!conditions.is_empty()).then(|| conditions.join(" and "))
 }

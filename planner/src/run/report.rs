@@ -99,7 +99,7 @@ fn describe(database: &str, table: &TableProgress, run: RunId) {
     if let Some(class) = &table.error_class {
         output::result(format!("    {class}: {}", table.error_text.as_deref().unwrap_or_default()));
     }
-    for decision in table.decisions.iter().filter(|decision| decision.choice == "not done") {
+    for decision in table.decisions.iter().filter(|decision| summary::is_told(decision)) {
         output::result(format!("    {}: {} ({})", decision.subject, decision.choice, decision.reason));
     }
     match table.state {

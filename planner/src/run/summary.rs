@@ -1,6 +1,7 @@
 //! What became of the rows, in a line a person reads at a glance, and what about them asks for a look.
 
 use thaw_model::Accounting;
+use thaw_model::plan::Decision;
 use thaw_status::TableProgress;
 
 /// `10.0 M read, 9.7 M kept, 0.3 M written`, and what else there was.
@@ -46,7 +47,21 @@ pub(super) fn warnings(table: &TableProgress) -> Vec<String> {
             counts.ambiguous
         ));
     }
+    for decision in table.decisions.iter().filter(|decision| differs(decision)) {
+        warnings.push(format!("{}: {}", decision.subject, decision.reason));
+    }
     warnings
+}
+
+/// What the report repeats of the decisions: what was left undone, and what the finalizer has compared or left.
+pub(super) fn is_told(decision: &Decision) -> bool {
+    let of_the_end = ["source rows", "target rows", "sequence", "analyze"];
+    decision.choice == "not done" || of_the_end.contains(&decision.subject.as_str()) && !differs(decision)
+}
+
+/// The finalizer has found another number of rows than it expected.
+fn differs(decision: &Decision) -> bool {
+    decision.choice == "differ"
 }
 
 /// Rounded to a digit in the unit of the whole, so that the figures of a line can be compared; small wholes exactly.

@@ -1,17 +1,23 @@
-//! The last check: the rows of the plan against the rows of the chunks.
+//! The last check: the rows of the plan against the rows of the chunks, and those against the target.
 
+use thaw_model::plan::Decision;
 use thaw_model::{ErrorReport, TablePlan};
 use thaw_postgres::Client;
+use thaw_status::finalize::Loaded;
 use thaw_status::{FinalizeClaim, StoreError, finalize};
+
+use super::target_rows;
 
 /// Under a snapshot, what the completed chunks fetched must be what the source had counted. Where chunks failed, the
 /// table does not end `completed` anyway, and their rows are missing for a known reason.
 ///
 /// More bad rows than the table may have are found here where chunks that committed at the same time hold them.
+///
+/// What was compared is added to `decisions`, and what was not, with the reason.
 pub(super) async fn check(
-    client: &Client,
-    claim: &FinalizeClaim,
-    plan: &TablePlan,
+    client: &mut Client,
+    (claim, plan): (&FinalizeClaim, &TablePlan),
+    decisions: &mut Vec<Decision>,
 ) -> Result<Option<ErrorReport>, StoreError> {
     let loaded = finalize::loaded_rows(client, claim.table).await?;
     let limit = plan.bad_rows.max_bad_rows;
@@ -24,14 +30,40 @@ pub(super) async fn check(
             ),
         }));
     }
-    let Some(expected) = claim.expected_rows.filter(|_| plan.source.snapshot.is_some()) else {
-        return Ok(None);
+    let fetched = source_rows(claim, plan, &loaded, decisions);
+    let there = target_rows::check(client, (claim, plan), &loaded, decisions).await?;
+    Ok(fetched.or(there))
+}
+
+fn source_rows(
+    claim: &FinalizeClaim,
+    plan: &TablePlan,
+    loaded: &Loaded,
+    decisions: &mut Vec<Decision>,
+) -> Option<ErrorReport> {
+    let mut say = |choice: &str, reason: String| {
+        decisions.push(Decision { subject: "source rows".to_owned(), choice: choice.to_owned(), reason });
     };
-    if loaded.not_completed_chunks > 0 || loaded.fetched == expected {
-        return Ok(None);
+    let Some(expected) = claim.expected_rows else {
+        say("not compared", "the source's rows were not counted".to_owned());
+        return None;
+    };
+    if plan.source.snapshot.is_none() {
+        say("not compared", "the source has no snapshot: its chunks show different moments".to_owned());
+        return None;
     }
-    Ok(Some(ErrorReport {
-        class: "row_count".to_owned(),
-        text: format!("the source has {expected} rows at the snapshot, its chunks gave {}", loaded.fetched),
-    }))
+    if loaded.not_completed_chunks > 0 {
+        say("not compared", "chunks failed".to_owned());
+        return None;
+    }
+    if loaded.fetched == expected {
+        say(
+            "compared",
+            format!("the source has {expected} rows at the snapshot, as many as its chunks gave"),
+        );
+        return None;
+    }
+    let text = format!("the source has {expected} rows at the snapshot, its chunks gave {}", loaded.fetched);
+    say("differ", text.clone());
+    Some(ErrorReport { class: "row_count".to_owned(), text })
 }

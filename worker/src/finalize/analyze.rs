@@ -3,7 +3,9 @@
 use thaw_model::TablePlan;
 use thaw_model::plan::Decision;
 use thaw_postgres::Client;
-use thaw_status::StoreError;
+use thaw_status::{FinalizeClaim, Step, StoreError, begin_step};
+
+use super::is_cancelled;
 
 /// PostgreSQL only warns when somebody who may not analyzes a table, and skips it.
 const MAY_ANALYZE: &str = "
@@ -14,10 +16,17 @@ const MAY_ANALYZE: &str = "
 
 /// ANALYZE, or a decision that says why not. Idempotent.
 pub(super) async fn analyze(
-    client: &Client,
-    plan: &TablePlan,
+    client: &mut Client,
+    (claim, plan): (&FinalizeClaim, &TablePlan),
     decisions: &mut Vec<Decision>,
 ) -> Result<(), StoreError> {
+    let mut leave_out = |reason: &str| {
+        decisions.push(Decision {
+            subject: "analyze".to_owned(),
+            choice: "left out".to_owned(),
+            reason: reason.to_owned(),
+        });
+    };
     let target = &plan.target;
     let row = client.query_opt(MAY_ANALYZE, &[&target.schema.as_str(), &target.table.as_str()]).await?;
     let may_analyze = match row {
@@ -25,14 +34,17 @@ pub(super) async fn analyze(
         None => false,
     };
     if !may_analyze {
-        decisions.push(Decision {
-            subject: "analyze".to_owned(),
-            choice: "left out".to_owned(),
-            reason: "only the table's owner may analyze it".to_owned(),
-        });
+        leave_out("only the table's owner may analyze it");
         return Ok(());
     }
     let name = format!("{}.{}", target.schema.quoted(), target.table.quoted());
-    client.batch_execute(&format!("analyze {name}")).await?;
-    Ok(())
+    let transaction = begin_step(client, claim, Step::Analyze).await?;
+    match transaction.batch_execute(&format!("analyze {name}")).await.map_err(StoreError::from) {
+        Ok(()) => Ok(transaction.commit().await?),
+        Err(error) if is_cancelled(&error) => {
+            leave_out("it was cancelled, or took more than an hour");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }

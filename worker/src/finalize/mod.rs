@@ -7,16 +7,20 @@ mod account;
 mod analyze;
 mod indexes;
 mod sequences;
+mod sql;
+mod target_rows;
 
 use std::time::Instant;
 
 use thaw_model::plan::Decision;
-use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId, WorkerId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId, TablePlan, WorkerId};
 use thaw_postgres::{Client, PoolSet};
+use thaw_status::finalize::FinishedTable;
 use thaw_status::{FinalizeClaim, StoreError};
 use thaw_telemetry::Metrics;
 
 use crate::databases::Databases;
+use crate::lock_holders::{Waiting, lock_holders};
 
 /// Finalizes the table if no chunk of it is open and nobody else does; ends its run if it was the last. Returns the
 /// tables that waited for it.
@@ -39,6 +43,7 @@ pub async fn finalize_if_done(
         finished = Box::pin(finish(&mut client, &claim, metrics)) => finished?,
         () = lost(databases.beats(), database, &claim) => return Err(StoreError::FenceLost),
     };
+    let Some(finished) = finished else { return Ok(Vec::new()) };
     tracing::info!(
         state = %finished.state,
         fetched = finished.accounting.fetched,
@@ -53,20 +58,24 @@ pub async fn finalize_if_done(
     thaw_status::start::children_to_start(&client, run, table).await
 }
 
+/// `None`: something that passes is in the way, and the table was put off.
 async fn finish(
     client: &mut Client,
     claim: &FinalizeClaim,
     metrics: &Metrics,
-) -> Result<thaw_status::finalize::FinishedTable, StoreError> {
+) -> Result<Option<FinishedTable>, StoreError> {
+    let plan = thaw_status::read_plan(client, claim.table).await?.map(|stored| stored.plan);
     let mut decisions = Vec::new();
-    let error = match steps(client, claim, metrics, &mut decisions).await {
+    let error = match steps(client, (claim, plan.as_ref()), metrics, &mut decisions).await {
         Ok(error) => error,
-        // What no repetition can mend ends the table; what passes is done again under another lease.
         Err(error) => match error.disposition() {
+            // What no repetition can mend ends the table.
             Disposition::Fatal | Disposition::HaltTable => Some(ErrorReport::of(&error)),
-            Disposition::Retry
-            | Disposition::Snooze { .. }
-            | Disposition::Interrupted
+            // What passes is done again a little later, by whoever comes first.
+            Disposition::Retry | Disposition::Snooze { .. } => {
+                return snooze(client, (claim, plan.as_ref()), error).await.map(|()| None);
+            }
+            Disposition::Interrupted
             | Disposition::Abandon
             | Disposition::Unknown
             | Disposition::HaltWorker => return Err(error),
@@ -75,30 +84,58 @@ async fn finish(
     if let Some(error) = &error {
         tracing::error!(class = %error.class, error = %error.text, "table cannot be completed");
     }
-    let finished = thaw_status::finish_finalize(client, claim, error.as_ref(), &decisions).await;
+    let finished = thaw_status::finish_finalize(client, claim, error.as_ref(), &decisions).await?;
     thaw_faults::reach("after_finalize");
-    finished
+    Ok(Some(finished))
+}
+
+/// Puts the table off and says why; whose lock it is, where it is one. Where even that cannot be written, its lease runs
+/// out.
+async fn snooze(
+    client: &Client,
+    (claim, plan): (&FinalizeClaim, Option<&TablePlan>),
+    error: StoreError,
+) -> Result<(), StoreError> {
+    let blocked_by = match plan {
+        Some(plan) if error.is_lock_timeout() => {
+            lock_holders(client, &plan.target, Waiting::Maintenance).await
+        }
+        _ => None,
+    };
+    let Ok(snoozed) = thaw_status::snooze_finalize(client, claim).await else { return Err(error) };
+    if let Some(snoozed) = snoozed {
+        let report = ErrorReport::of(&error);
+        tracing::warn!(
+            table_id = %claim.table, class = %report.class, error = %report.text, blocked_by,
+            tries = snoozed.tries, again_secs = snoozed.pause.as_secs_f64(),
+            "table is not finalized yet, it is tried again"
+        );
+    }
+    Ok(())
 }
 
 /// The steps in order. `Ok(Some(..))`: something is wrong with the table that a person must see.
 async fn steps(
     client: &mut Client,
-    claim: &FinalizeClaim,
+    (claim, plan): (&FinalizeClaim, Option<&TablePlan>),
     metrics: &Metrics,
     decisions: &mut Vec<Decision>,
 ) -> Result<Option<ErrorReport>, StoreError> {
-    let plan = thaw_status::read_plan(client, claim.table).await?.map(|stored| stored.plan);
     timed(metrics, "indexes", indexes::restore(client, claim)).await?;
     thaw_faults::reach("after_indexes");
-    if let Some(plan) = &plan {
-        timed(metrics, "sequences", sequences::advance(client, plan, decisions)).await?;
-        timed(metrics, "analyze", analyze::analyze(client, plan, decisions)).await?;
-    }
+    let Some(plan) = plan else { return Ok(None) };
+    timed(metrics, "sequences", sequences::advance(client, (claim, plan), decisions)).await?;
+    thaw_faults::reach("after_sequences");
+    timed(metrics, "analyze", analyze::analyze(client, (claim, plan), decisions)).await?;
     thaw_faults::reach("after_analyze");
-    match &plan {
-        Some(plan) => timed(metrics, "account", account::check(client, claim, plan)).await,
-        None => Ok(None),
-    }
+    let error = timed(metrics, "account", account::check(client, (claim, plan), decisions)).await?;
+    thaw_faults::reach("after_account");
+    Ok(error)
+}
+
+/// 57014: the step's time is over, or a person has ended it. What is no more than useful is then left out.
+fn is_cancelled(error: &StoreError) -> bool {
+    error.sqlstate() == Some("57014")
 }
 
 async fn timed<T>(metrics: &Metrics, step: &'static str, work: impl Future<Output = T>) -> T {

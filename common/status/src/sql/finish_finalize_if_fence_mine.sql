@@ -1,5 +1,6 @@
 -- table: finalizing -> completed, finalizing -> partial, finalizing -> failed
--- $1 table, $2 fence, $3 worker, $4 error class, $5 error text, $6 decisions to add
+-- $1 table, $2 fence, $3 worker, $4 error class, $5 error text, $6 decisions to add, in place of those
+-- of an earlier finalizer on the same subjects
 --
 -- Guard: fence and finalizing. Completed only when every chunk of the execution is and nothing else was found wrong.
 -- The table's sums are filled here and nowhere else: no load transaction touches this row.
@@ -11,7 +12,10 @@ set status = case when t.error_class is null and $4::text is null and s.not_comp
     fetched_rows = s.fetched_rows, inserted_rows = s.inserted_rows, updated_rows = s.updated_rows,
     kept_rows = s.kept_rows, deduplicated_rows = s.deduplicated_rows, quarantined_rows = s.quarantined_rows,
     bytes = s.bytes, nulled_values = s.nulled_values, ambiguous_rows = s.ambiguous_rows,
-    decisions = t.decisions || $6::jsonb,
+    decisions = coalesce((select jsonb_agg(d.decision order by d.place)
+                          from jsonb_array_elements(t.decisions) with ordinality d (decision, place)
+                          where not exists (select from jsonb_array_elements($6::jsonb) new (decision)
+                                            where new.decision -> 'subject' = d.decision -> 'subject')), '[]') || $6::jsonb,
     error_class = coalesce(t.error_class, $4, s.error_class),
     error_text = coalesce(t.error_text, $5, s.error_text)
 from (
