@@ -30,5 +30,6 @@ mod shutdown;
 mod snapshot;
 mod snapshot_gone;
 mod strategies;
+mod two_databases;
 mod verify;
 mod watermark;
