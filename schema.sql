@@ -396,6 +396,28 @@ begin
 end
 $$;
 
+-- Ends the session that holds a chunk's advisory key. Between sessions of one role nobody needs it; where planner and
+-- workers log in as roles of their own, it ends what its owner may end: make the owner of this schema a member of both.
+create or replace function migration_status.end_holder_of_chunk(holder int, chunk_table bigint, number int, wait_ms bigint)
+returns boolean
+language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+  if not exists (
+    select from pg_locks l
+    where l.pid = holder and l.locktype = 'advisory' and l.granted and l.objsubid = 1
+      and l.database = (select oid from pg_database where datname = current_database())
+      and ((l.classid::bigint << 32) | l.objid::bigint) = migration_status.chunk_key(chunk_table, number)
+  ) then
+    return false;
+  end if;
+  return pg_terminate_backend(holder, wait_ms);
+exception
+  when insufficient_privilege then return false;
+end
+$$;
+comment on function migration_status.end_holder_of_chunk is 'Ends the session that holds the key of a chunk; false: it holds it no more, did not end in time, or is not the owner''s to end';
+
 create or replace view migration_status.v_table_progress as
 select t.run_id, t.table_id, t.position, t.source_name, t.source_database, t.source_schema, t.source_table,
        t.target_schema, t.target_table, t.status, t.execution, t.chunk_count,

@@ -1,14 +1,15 @@
 //! `planner check`: everything that would stop a run, all at once. Nothing is written.
 
-use thaw_config::{Config, Severity};
+use thaw_config::{Config, Finding, Severity};
 use thaw_model::ErrorReport;
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
 
 use thaw_snowflake::Statement;
 
+use crate::check;
 use crate::exit::Exit;
 use crate::output;
-use crate::preflight;
+use crate::preflight::{self, Preflight};
 use crate::select::{self, Selected};
 use crate::session::Session;
 
@@ -36,6 +37,7 @@ pub async fn online(config: &Config) -> Exit {
         Ok(session) => {
             let looked = preflight::preflight(&session, config, &selected).await;
             output::findings(&looked.findings);
+            output::findings(&left_undone(&looked));
             errors += looked.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
             if let Some(zone) = account_timezone(&session, config).await {
                 output::result(format!("the account's time zone is {zone}; {}", zones(&selected)));
@@ -53,6 +55,21 @@ pub async fn online(config: &Config) -> Exit {
     }
     output::result(format!("ready to load: {}", summary(config)));
     Exit::Completed
+}
+
+/// What a run will leave out because the role does not own its targets; each table of the run says so again.
+fn left_undone(looked: &Preflight<'_>) -> Vec<Finding> {
+    let not_owned = looked.ready.iter().filter(|ready| !ready.target.privileges.owner);
+    not_owned
+        .map(|ready| {
+            let message = format!(
+                "this role is no member of the owner of {}.{}: ANALYZE will be left out after a load, and \
+                 disable_index cannot be used",
+                ready.selected.source.target_schema, ready.selected.entry.target
+            );
+            check::warning(ready.selected.entry, "target", message)
+        })
+        .collect()
 }
 
 /// What sessions have that name no zone. `None` where nobody says; what is wrong

@@ -1,5 +1,6 @@
 //! A database of its own for each test, on the shared PostgreSQL server.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -88,10 +89,25 @@ impl TestDatabase {
         self.pg_dump(&["--schema-only", "--table", table])
     }
 
+    /// Runs a script of an operator with psql, which stops at the first error.
+    ///
+    /// # Errors
+    /// There is no psql, or the script fails; the message holds what it said.
+    pub fn psql(&self, script: &Path, variables: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+        let mut psql = client_program("psql")?;
+        psql.args(["--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-d", &self.url()]);
+        for variable in variables {
+            psql.args(["-v", variable]);
+        }
+        let done = psql.envs(environment.iter().copied()).arg("-f").arg(script).output();
+        let done = done.context("cannot run psql")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "{} failed: {said}", script.display());
+        Ok(())
+    }
+
     fn pg_dump(&self, arguments: &[&str]) -> Result<String> {
-        let beside_the_server = search::postgres_bin()?.join("pg_dump");
-        let program = if beside_the_server.is_file() { beside_the_server } else { "pg_dump".into() };
-        let dumped = Command::new(program)
+        let dumped = client_program("pg_dump")?
             .args(arguments)
             .args(["--dbname", &self.url()])
             .output()
@@ -110,6 +126,12 @@ impl TestDatabase {
     pub async fn connect(&self) -> Result<Client> {
         connect(&self.url()).await
     }
+}
+
+/// Of the server's release where it lies beside it.
+fn client_program(name: &str) -> Result<Command> {
+    let beside_the_server = search::postgres_bin()?.join(name);
+    Ok(Command::new(if beside_the_server.is_file() { beside_the_server } else { name.into() }))
 }
 
 impl Drop for TestDatabase {

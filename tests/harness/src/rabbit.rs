@@ -57,6 +57,32 @@ impl RabbitControl {
         Ok(text)
     }
 
+    /// Runs a script of an operator, to which `RABBITMQCTL` names this broker's `rabbitmqctl`.
+    ///
+    /// # Errors
+    /// It fails; the message holds its output.
+    pub fn run_script(
+        &self,
+        script: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<String> {
+        let program = search::rabbitmq_bin()?.join("rabbitmqctl");
+        let output = Command::new("sh")
+            .arg(script)
+            .args(arguments)
+            .envs(self.variables())
+            .env("RABBITMQCTL", format!("{} -q -n {}", program.display(), self.node))
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {}", script.display()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{} failed: {text}{errors}", script.display());
+        Ok(text)
+    }
+
     fn variables(&self) -> [(&'static str, String); 4] {
         [
             ("HOME", self.home.display().to_string()),

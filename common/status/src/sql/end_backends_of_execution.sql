@@ -9,8 +9,12 @@ with keys as materialized (
   where c.table_id = $1 and c.execution <= $2
 )
 select $1::bigint as table_id, k.chunk_no, l.pid,
-       case when $3 then pg_terminate_backend(l.pid, $4::bigint) else false end as ended
+       case when not $3 then false
+            when pg_has_role(a.usesysid, 'usage') then pg_terminate_backend(l.pid, $4::bigint)
+            else migration_status.end_holder_of_chunk(l.pid, $1, k.chunk_no, $4::bigint)
+       end as ended
 from pg_locks l
+join pg_stat_activity a on a.pid = l.pid
 join keys k on k.key = ((l.classid::bigint << 32) | l.objid::bigint)
 where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and l.database = (select oid from pg_database where datname = current_database())

@@ -13,6 +13,7 @@ mod history;
 mod indexes;
 mod killed_planner;
 mod killed_worker;
+mod least_privilege;
 mod locks;
 mod memory;
 mod peers_chunks;
