@@ -109,6 +109,9 @@ pub struct RunArgs {
     /// Go on with this run and its stored plans, whatever its age; a cancelled one, too
     #[arg(long, value_name = "RUN", conflicts_with_all = ["dry_run", "full", "since"])]
     pub resume_run_id: Option<RunRef>,
+    /// How long to wait for databases and a broker that are not up yet
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub wait: Duration,
 }
 
 /// Flags of `retry`.
@@ -125,6 +128,9 @@ pub struct RetryRunArgs {
     /// Write the report of the run as JSON
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,
+    /// How long to wait for databases and a broker that are not up yet
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub wait: Duration,
 }
 
 /// What to do about quarantined rows.
@@ -238,6 +244,11 @@ fn age(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)?;
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(hours * 3600).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// Whole seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_secs).map_err(|_| "not a whole number of seconds".to_owned())
 }
 
 /// Hours as a duration; a fraction is one.

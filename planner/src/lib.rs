@@ -3,6 +3,7 @@
 //! It uses the worker's library for `--local`, for starting tables and for redispatch; never the reverse.
 
 pub mod aggregate;
+pub mod await_servers;
 pub mod check;
 pub mod cli;
 pub mod columns;

@@ -37,6 +37,10 @@ pub struct Cli {
     /// Where /metrics, /healthz and /readyz are served, for instance 127.0.0.1:9090.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Asks the worker that listens there whether it is ready, prints what it says and ends with 0 or 1: for container
+    /// health checks where there is no curl.
+    #[arg(long, value_name = "ADDR", exclusive = true)]
+    pub health: Option<SocketAddr>,
 }
 
 /// Reads the command line and starts logging. What is wrong with it is printed as clap prints.

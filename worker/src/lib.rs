@@ -14,6 +14,7 @@ pub mod execute;
 pub mod fetch;
 pub mod finalize;
 pub mod halt;
+pub mod health;
 pub mod http;
 pub mod lease;
 pub mod load;

@@ -1,5 +1,6 @@
 //! The binary `worker`: command line, configuration, logging, exit code. Everything else is the library's.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use anyhow::Context as _;
 use thaw_config::{Config, LoadOptions};
 use thaw_queue::rabbitmq::{RabbitOptions, RabbitQueue};
 use thaw_worker::cli::{self, Cli};
+use thaw_worker::health::{self, HealthError};
 use thaw_worker::{Exit, Queue, Shutdown, WorkerOptions, describe, run_worker, shutdown};
 
 fn main() -> ExitCode {
@@ -14,6 +16,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
+    if let Some(address) = cli.health {
+        return answer(&health::ask(address));
+    }
     match run(&cli) {
         Ok(Exit::Drained) => ExitCode::SUCCESS,
         Ok(Exit::HaltGraceOver) => ExitCode::from(5),
@@ -29,6 +34,23 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(work(cli, &config))
+}
+
+/// What a health check shows is its output: it is no log of this process.
+fn answer(asked: &Result<String, HealthError>) -> ExitCode {
+    let (text, code) = match asked {
+        Ok(text) => (text.clone(), ExitCode::SUCCESS),
+        Err(error) => (describe_health(error), ExitCode::from(1)),
+    };
+    drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
+    code
+}
+
+fn describe_health(error: &HealthError) -> String {
+    match error {
+        HealthError::Unreachable(source) => format!("{error}: {source}"),
+        HealthError::NotReady(_) => error.to_string(),
+    }
 }
 
 fn load_config(cli: &Cli) -> anyhow::Result<Config> {

@@ -98,6 +98,7 @@ fn run_options(args: &RunArgs) -> RunOptions {
         no_resume: args.no_resume,
         resume_max_age: args.resume_max_age,
         run: args.resume_run_id.clone(),
+        wait: args.wait,
     }
 }
 
@@ -108,6 +109,7 @@ fn retry_options(args: &RetryRunArgs) -> RunOptions {
         local: args.local,
         report_json: args.report_json.clone(),
         run: Some(args.run.clone()),
+        wait: args.wait,
         ..RunOptions::default()
     }
 }

@@ -15,6 +15,7 @@ use thaw_telemetry::{Metrics, MetricsError};
 use thaw_worker::{Shutdown, WorkerError, shutdown, start};
 use tokio_util::sync::CancellationToken;
 
+use crate::await_servers::await_servers;
 use crate::check;
 use crate::exit::Exit;
 use crate::find_run::{self, RunRef};
@@ -56,6 +57,8 @@ pub struct RunOptions {
     pub resume_max_age: Duration,
     /// Go on with this run, its stored plans, whatever its age.
     pub run: Option<RunRef>,
+    /// For databases and a broker that are not up yet.
+    pub wait: Duration,
 }
 
 /// Why a run could not be begun or followed.
@@ -111,7 +114,11 @@ async fn run(options: &RunOptions, config: &Arc<Config>) -> Result<Exit, RunErro
         Err(findings) => return Ok(refuse(&findings)),
     };
     let session = Session::new(config)?;
-    let broker = broker(options, config, &session).await?;
+    let broker = broker(options, config, &session)?;
+    await_servers(&session, broker.as_ref(), options.wait).await;
+    if let Some(queue) = &broker {
+        queue.check().await?;
+    }
     let limits =
         Limits { may_resume: !options.no_resume && !options.asked.is_any(), max_age: options.resume_max_age };
     let mut ready = Vec::new();
@@ -431,12 +438,8 @@ impl Process<'_> {
     }
 }
 
-/// The broker, once it has answered; `None` with `--local` and in a dry run, which need none.
-async fn broker(
-    options: &RunOptions,
-    config: &Config,
-    session: &Session,
-) -> Result<Option<RabbitQueue>, RunError> {
+/// The broker, not asked yet; `None` with `--local` and in a dry run, which need none.
+fn broker(options: &RunOptions, config: &Config, session: &Session) -> Result<Option<RabbitQueue>, RunError> {
     if options.local || options.dry_run {
         return Ok(None);
     }
@@ -445,9 +448,7 @@ async fn broker(
         ca_file: rabbit.ca_file.clone(),
         ..RabbitOptions::new(rabbit.url.clone(), session.planner.as_str())
     };
-    let queue = RabbitQueue::new(&options)?;
-    queue.check().await?;
-    Ok(Some(queue))
+    Ok(Some(RabbitQueue::new(&options)?))
 }
 
 /// Every table that cannot take the value of `--since`.
