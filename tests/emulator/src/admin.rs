@@ -2,6 +2,7 @@
 //!
 //! Everything a test wants to arrange or to ask that a client of the account could not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
@@ -12,10 +13,12 @@ use axum::{Json, Router};
 use emulator_engine::{ExecuteRequest, SqlError, StatementKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::clock::Advance;
 use crate::execution::nanoseconds;
 use crate::faults::Rule;
+use crate::limits;
 use crate::prepared;
 use crate::state::Emulator;
 
@@ -29,6 +32,8 @@ pub(crate) fn router(emulator: Arc<Emulator>) -> Router {
         .route("/faults/{id}", delete(remove_fault))
         .route("/clock", get(read_clock).post(advance_clock))
         .route("/statements", get(list_statements).delete(clear_statements))
+        .route("/expire", post(expire))
+        .route("/limits", get(read_limits).post(set_limits))
         .route("/sql", post(execute))
         .route("/answers", post(prepare).delete(clear_prepared))
         .route("/deny", post(deny).delete(allow))
@@ -88,20 +93,98 @@ async fn advance_clock(
     }
 }
 
-/// `GET /statements?sql_contains=&query_tag_contains=`
+/// `GET /statements?sql_contains=&query_tag_contains=&scan_cost=`
 #[derive(Debug, Deserialize)]
 struct LogFilter {
     sql_contains: Option<String>,
     query_tag_contains: Option<String>,
+    #[serde(default)]
+    scan_cost: bool,
 }
 
 async fn list_statements(Shared(emulator): Shared<Arc<Emulator>>, Query(filter): Query<LogFilter>) -> Answer {
-    ok(json!(emulator.statements.log(|statement| {
-        let sql = statement.submission.sql.to_uppercase();
+    let mut log = emulator.statements.log(|statement| {
         let tag = statement.submission.parameters.query_tag.as_deref().unwrap_or_default();
-        filter.sql_contains.as_ref().is_none_or(|part| sql.contains(&part.to_uppercase()))
+        contains(&statement.submission.sql, filter.sql_contains.as_deref())
             && filter.query_tag_contains.as_ref().is_none_or(|part| tag.contains(part))
-    })))
+    });
+    if filter.scan_cost {
+        let mut counted = BTreeMap::new();
+        for entry in &mut log {
+            let mut rows = 0;
+            for table in entry.tables.iter().flatten() {
+                if !counted.contains_key(table) {
+                    // A table that has gone since counts for nothing.
+                    let count = Box::pin(row_count(&emulator, table)).await.unwrap_or(0);
+                    counted.insert(table.clone(), count);
+                }
+                rows += counted.get(table).copied().unwrap_or(0);
+            }
+            entry.rows_scanned = Some(rows);
+        }
+    }
+    ok(json!(log))
+}
+
+fn contains(sql: &str, part: Option<&str>) -> bool {
+    part.is_none_or(|part| sql.to_uppercase().contains(&part.to_uppercase()))
+}
+
+/// Rows of a table, by its full name as the log has it.
+async fn row_count(emulator: &Emulator, table: &str) -> Result<u64, SqlError> {
+    let now = nanoseconds(emulator.clock.now_ms());
+    let request = ExecuteRequest {
+        sql: format!("select count(*) from {table}"),
+        timezone: Some("UTC".to_owned()),
+        user: "ADMIN".to_owned(),
+        now,
+        visible_until: now,
+        ..ExecuteRequest::default()
+    };
+    let rows = emulator.engine.execute(request).await?.rows.collect().await?;
+    let count = rows.first().and_then(|row| row.first()).and_then(|cell| cell.as_deref()?.parse().ok());
+    Ok(count.unwrap_or(0))
+}
+
+/// `POST /expire`: results of ended statements, all or some, are gone: 000709.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expiry {
+    handle: Option<Uuid>,
+    sql_contains: Option<String>,
+}
+
+async fn expire(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    which: Result<Json<Expiry>, JsonRejection>,
+) -> Answer {
+    match which {
+        Ok(Json(which)) => {
+            let expired = emulator.statements.expire_now(|statement| {
+                which.handle.is_none_or(|handle| statement.handle == handle)
+                    && contains(&statement.submission.sql, which.sql_contains.as_deref())
+            });
+            ok(json!({"expired": expired}))
+        }
+        Err(error) => refuse(error.body_text()),
+    }
+}
+
+async fn read_limits(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {
+    ok(json!(emulator.limits.read()))
+}
+
+async fn set_limits(
+    Shared(emulator): Shared<Arc<Emulator>>,
+    asked: Result<Json<limits::Asked>, JsonRejection>,
+) -> Answer {
+    match asked {
+        Ok(Json(asked)) => {
+            emulator.limits.set(asked);
+            ok(json!(emulator.limits.read()))
+        }
+        Err(error) => refuse(error.body_text()),
+    }
 }
 
 async fn clear_statements(Shared(emulator): Shared<Arc<Emulator>>) -> Answer {

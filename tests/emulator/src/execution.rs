@@ -1,28 +1,29 @@
 //! Runs one statement: engine, partitions, timeout, cancellation, and the state it ends in.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emulator_engine::{ExecuteRequest, SqlError};
 
 use crate::adversity::Mood;
 use crate::api::answers::Refusal;
-use crate::partitions::{PartitionLimits, PartitionWriter};
+use crate::delay::Delay;
+use crate::partitions::PartitionWriter;
 use crate::result_set::ResultSet;
 use crate::state::Emulator;
 use crate::statements::{State, Statement};
 
 /// Runs `statement` to its end in a task of its own: a client that goes away does not stop it.
-pub(crate) fn spawn(emulator: &Arc<Emulator>, statement: &Arc<Statement>, mood: Mood) {
+pub(crate) fn spawn(emulator: &Arc<Emulator>, statement: &Arc<Statement>, (mood, delay): (Mood, Delay)) {
     let (emulator, statement) = (Arc::clone(emulator), Arc::clone(statement));
     let tracker = emulator.executions.clone();
     tracker.spawn(async move {
-        let state = ending(&emulator, &statement, mood).await;
+        let state = ending(&emulator, &statement, (mood, delay)).await;
         statement.end(state, emulator.clock.now_ms());
     });
 }
 
-async fn ending(emulator: &Emulator, statement: &Statement, mood: Mood) -> State {
+async fn ending(emulator: &Emulator, statement: &Statement, (mood, delay): (Mood, Delay)) -> State {
     let handle = statement.handle;
     let limit = statement.submission.timeout_seconds;
     tokio::select! {
@@ -31,7 +32,10 @@ async fn ending(emulator: &Emulator, statement: &Statement, mood: Mood) -> State
         () = tokio::time::sleep(Duration::from_secs(limit)) => {
             State::Failed(Refusal::statement_timeout(handle, limit))
         }
-        result = execute(emulator, statement, mood) => match result {
+        result = async {
+            delay.wait(&emulator.clock, statement.created_ms).await;
+            execute(emulator, statement, mood).await
+        } => match result {
             Ok(result) => State::Succeeded(Arc::new(result)),
             Err(error) => {
                 State::Failed(Refusal::sql_error(handle, &error.code, &error.sql_state, &error.message))
@@ -58,8 +62,9 @@ async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Resu
         bindings: submission.bindings.clone(),
     };
     let gzip_first_response = mood.gzip_first_response;
-    let limits = limits(emulator, submission.parameters.chunk_megabytes);
-    let mut output = emulator.engine.execute(request).await?;
+    let limits = emulator.limits.of_result(submission.parameters.chunk_megabytes * 1024 * 1024);
+    let mut source = Stopwatch::default();
+    let mut output = source.time(emulator.engine.execute(request)).await?;
     statement.note_tables(std::mem::take(&mut output.tables));
     let rows_max = match submission.parameters.rows_per_resultset {
         0 => u64::MAX,
@@ -69,23 +74,35 @@ async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Resu
         |error: std::io::Error| SqlError::new("000603", "XX000", format!("result storage: {error}"));
     let spool = Arc::clone(&emulator.spool);
     let mut writer =
-        PartitionWriter::start(spool, limits, mood, submission.null_form).await.map_err(storage)?;
+        PartitionWriter::start(spool, limits.partition, mood, submission.null_form).await.map_err(storage)?;
     let mut rows = 0;
     // rows_per_resultset truncates in silence, as it does on real accounts.
     while rows < rows_max
-        && let Some(row) = output.rows.next().await?
+        && let Some(row) = source.time(output.rows.next()).await?
     {
         writer.row(|out| row.write_json(out)).await.map_err(storage)?;
         rows += 1;
+        if rows > limits.rows || writer.bytes() > limits.bytes {
+            return Err(SqlError::new("391908", "54000", "The result set is too large."));
+        }
     }
+    statement.note_source(source.0);
     drop(output.rows);
     let partitions = writer.finish().await.map_err(storage)?;
     Ok(ResultSet { columns: output.columns, kind: output.kind, partitions, gzip_first_response })
 }
 
-fn limits(emulator: &Emulator, chunk_megabytes: u64) -> PartitionLimits {
-    let configured = emulator.settings.partition_limits;
-    PartitionLimits { bytes: configured.bytes.min(chunk_megabytes * 1024 * 1024), rows: configured.rows }
+/// Time spent waiting for the source, and for nothing else.
+#[derive(Debug, Default)]
+struct Stopwatch(Duration);
+
+impl Stopwatch {
+    async fn time<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = work.await;
+        self.0 += started.elapsed();
+        done
+    }
 }
 
 /// The engine counts in nanoseconds.

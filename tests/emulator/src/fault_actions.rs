@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::api::answers::Refusal;
 use crate::api::fetch::compress;
 use crate::auth::{Directory, Identity};
+use crate::delay::Delay;
 use crate::faults::{Action, NamedAction, StatusAction};
 use crate::state::Emulator;
 
@@ -85,6 +86,17 @@ pub(crate) fn failure(struck: Option<&Struck>, handle: Uuid) -> Option<Refusal> 
             _ => None,
         },
         Some(Struck(Action::Status(_))) | None => None,
+    }
+}
+
+/// How long the statement is made to run.
+pub(crate) fn delay(struck: Option<&Struck>) -> Delay {
+    match Struck::named(struck) {
+        Some(NamedAction::TakesSeconds(seconds)) => {
+            Delay::Wall(Duration::try_from_secs_f64(*seconds).unwrap_or_default())
+        }
+        Some(NamedAction::TakesVirtualSeconds(seconds)) => Delay::VirtualSeconds(*seconds),
+        _ => Delay::None,
     }
 }
 

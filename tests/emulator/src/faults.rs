@@ -123,6 +123,10 @@ pub(crate) enum NamedAction {
     /// 429 with a statementHandle: still running, as some deployments say it.
     #[serde(rename = "still_running_429")]
     StillRunning429,
+    /// Of a submission: the statement runs for so long before it gives rows.
+    TakesSeconds(f64),
+    /// The same, until the virtual clock has been moved on by so much.
+    TakesVirtualSeconds(u32),
     /// 408: the statement hit its timeout.
     StatementTimeout,
 }
@@ -267,6 +271,8 @@ mod tests {
             json!("cut_connection"),
             json!("lose_response"),
             json!({"slow_bytes_per_second": 1000}),
+            json!({"takes_seconds": 0.5}),
+            json!({"takes_virtual_seconds": 3600}),
             json!("result_too_large_422"),
             json!("still_running_429"),
         ] {

@@ -32,6 +32,8 @@ pub(crate) struct PartitionLimits {
     pub(crate) bytes: u64,
     /// Rows.
     pub(crate) rows: u64,
+    /// Partitions grow towards `bytes`, as they do on real accounts; else only the first one is small.
+    pub(crate) grow: bool,
 }
 
 /// One partition in the spool.
@@ -96,6 +98,8 @@ pub(crate) struct PartitionWriter {
     target: PartitionLimits,
     rows_here: u64,
     bytes_here: u64,
+    /// In partitions that have ended.
+    bytes_before: u64,
 }
 
 #[derive(Debug)]
@@ -131,6 +135,7 @@ impl PartitionWriter {
             target: limits,
             rows_here: 0,
             bytes_here: 0,
+            bytes_before: 0,
         };
         this.choose_target();
         if mood.empty_first_partition {
@@ -156,6 +161,11 @@ impl PartitionWriter {
         }
     }
 
+    /// Uncompressed bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes_before + self.bytes_here + self.rows.len() as u64
+    }
+
     /// Ends the last partition and waits until all is stored.
     ///
     /// # Errors
@@ -172,7 +182,7 @@ impl PartitionWriter {
         self.send_block(Some(self.rows_here)).await?;
         self.rows.begin_partition();
         self.rows_here = 0;
-        self.bytes_here = 0;
+        self.bytes_before += std::mem::take(&mut self.bytes_here);
         self.index += 1;
         self.choose_target();
         Ok(())
@@ -182,13 +192,15 @@ impl PartitionWriter {
     fn choose_target(&mut self) {
         let ceiling = match self.index {
             0 => FIRST_PARTITION_BYTES_MAX,
+            _ if !self.limits.grow => u64::MAX,
             index => FIRST_PARTITION_BYTES_MAX << (index + 1).min(20),
         };
         let mut rows = self.cuts.below(self.limits.rows);
         if self.index == 0 {
             rows = rows.min(self.first_rows_max.unwrap_or(rows));
         }
-        self.target = PartitionLimits { bytes: self.cuts.below(self.limits.bytes.min(ceiling)), rows };
+        let bytes = self.cuts.below(self.limits.bytes.min(ceiling));
+        self.target = PartitionLimits { bytes, rows, ..self.limits };
     }
 
     async fn send_block(&mut self, ends_with_rows: Option<u64>) -> io::Result<()> {
@@ -238,12 +250,12 @@ fn write_partition(
     loop {
         output.write_all(&block.bytes)?;
         bytes += block.bytes.len() as u64;
+        // The buffer goes back to the encoder, who may be gone.
+        drop(spare.send(block.bytes));
         if let Some(row_count) = block.ends_with_rows {
             output.write_all(closing)?;
             return Ok((row_count, bytes));
         }
-        // The buffer goes back to the encoder, who may be gone.
-        drop(spare.send(block.bytes));
         block = blocks
             .blocking_recv()
             .ok_or_else(|| io::Error::other("the statement ended inside a partition"))?;
@@ -318,7 +330,8 @@ mod tests {
         let adversity = Adversity::new(7, false, true);
         for rows in [0, 1, 2, 999, 60_000] {
             for _ in 0..6 {
-                let stored = write(rows, &adversity, PartitionLimits { bytes: 50_000, rows: 700 }).await;
+                let stored =
+                    write(rows, &adversity, PartitionLimits { bytes: 50_000, rows: 700, grow: true }).await;
                 assert_eq!(stored.row_count(), rows);
                 assert_eq!(read_back(&stored).await, (0..rows).collect::<Vec<_>>());
             }
@@ -328,7 +341,7 @@ mod tests {
     #[tokio::test]
     async fn a_calm_server_cuts_at_the_limit() {
         let adversity = Adversity::new(7, true, true);
-        let stored = write(25, &adversity, PartitionLimits { bytes: 1 << 30, rows: 10 }).await;
+        let stored = write(25, &adversity, PartitionLimits { bytes: 1 << 30, rows: 10, grow: true }).await;
         let counts: Vec<_> = stored.list().iter().map(|partition| partition.row_count).collect();
         assert_eq!(counts, [10, 10, 5]);
         assert!(stored.read(3).await.unwrap().is_none());

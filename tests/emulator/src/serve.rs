@@ -73,10 +73,11 @@ async fn emulator(args: &ServeArgs) -> anyhow::Result<Emulator> {
         result_lifetime_ms: i64::from(args.result_hours) * 3_600_000,
         commit_visibility_ms: i64::try_from(commit_visibility)
             .context("--commit-visibility-seconds is too long")?,
-        partition_limits: PartitionLimits { bytes: args.partition_bytes, rows: args.partition_rows },
     };
+    let partition_limits =
+        PartitionLimits { bytes: args.partition_bytes, rows: args.partition_rows, grow: true };
     let adversity = Adversity::new(args.seed, args.calm, !args.no_shuffle);
-    Ok(Emulator::new(Parts { engine, directory, adversity, spool, settings }))
+    Ok(Emulator::new(Parts { engine, directory, adversity, spool, settings, partition_limits }))
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

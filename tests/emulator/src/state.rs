@@ -11,6 +11,7 @@ use crate::adversity::Adversity;
 use crate::auth::Directory;
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::limits::Limits;
 use crate::partitions::PartitionLimits;
 use crate::prepared::Prepared;
 use crate::spool::Spool;
@@ -27,6 +28,7 @@ pub(crate) struct Emulator {
     pub(crate) prepared: Prepared,
     pub(crate) statements: Statements,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) limits: Limits,
     pub(crate) settings: Settings,
     /// Running statements; awaited at the end so that PostgreSQL hears of their cancellation.
     pub(crate) executions: TaskTracker,
@@ -43,8 +45,6 @@ pub(crate) struct Settings {
     pub(crate) result_lifetime_ms: i64,
     /// How long a commit stays invisible to other requests.
     pub(crate) commit_visibility_ms: i64,
-    /// Upper limits of a partition, below what the request asks for; for tests that want many small ones.
-    pub(crate) partition_limits: PartitionLimits,
 }
 
 /// The parts an [`Emulator`] is made of.
@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) adversity: Adversity,
     pub(crate) spool: Spool,
     pub(crate) settings: Settings,
+    /// Upper limits of a partition, below what the request asks for; for tests that want many small ones.
+    pub(crate) partition_limits: PartitionLimits,
 }
 
 impl Emulator {
@@ -69,6 +71,7 @@ impl Emulator {
             prepared: Prepared::default(),
             statements: Statements::default(),
             spool: Arc::new(parts.spool),
+            limits: Limits::new(parts.partition_limits),
             settings: parts.settings,
             executions: TaskTracker::new(),
             visible_floor_ms: AtomicI64::new(i64::MIN),

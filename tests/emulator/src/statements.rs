@@ -4,8 +4,9 @@
 //! everybody else, the handle is unknown. Knows nothing of HTTP.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -42,6 +43,7 @@ pub(crate) struct Statement {
     pub(crate) cancel: CancellationToken,
     state: watch::Sender<State>,
     finished_ms: AtomicI64,
+    source_us: AtomicU64,
     tables: Mutex<Option<Vec<String>>>,
     fetches: Mutex<BTreeMap<usize, u64>>,
     resubmitted: AtomicBool,
@@ -56,7 +58,7 @@ struct Store {
     by_handle: HashMap<Uuid, Arc<Statement>>,
     by_request: HashMap<(String, Uuid), Uuid>,
     log: VecDeque<Arc<Statement>>,
-    /// No statement was created before this; spares most requests the walk of [`Statements::expire`].
+    /// No statement that is kept ended before this; spares most requests the walk of [`Statements::expire`].
     oldest_ms: i64,
 }
 
@@ -85,9 +87,14 @@ pub(crate) struct LogEntry {
     partitions: Option<usize>,
     uncompressed_bytes: Option<u64>,
     /// Tables a SELECT reads, views resolved; `null` before that is known.
-    tables: Option<Vec<String>>,
+    pub(crate) tables: Option<Vec<String>>,
     /// Whether it read any.
     scanned: Option<bool>,
+    /// How long the database worked for it: a measure of warehouse time. Compressing and storing the result is not in it.
+    source_ms: f64,
+    /// Rows of those tables, all of which a warehouse reads that cannot prune; asked for with `scan_cost=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_scanned: Option<u64>,
     /// How often each partition was fetched.
     fetches: BTreeMap<usize, u64>,
 }
@@ -106,6 +113,7 @@ impl Statement {
             cancel: CancellationToken::new(),
             state: watch::Sender::new(State::Running),
             finished_ms: AtomicI64::new(i64::MIN),
+            source_us: AtomicU64::new(0),
             tables: Mutex::default(),
             fetches: Mutex::default(),
             resubmitted: AtomicBool::new(false),
@@ -154,6 +162,16 @@ impl Statement {
         *self.tables.lock().unwrap_or_else(PoisonError::into_inner) = Some(tables);
     }
 
+    /// Notes how long the database worked for it.
+    pub(crate) fn note_source(&self, time: Duration) {
+        self.source_us.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When its result began to age.
+    fn ended_ms(&self) -> Option<i64> {
+        Some(self.finished_ms.load(Ordering::Relaxed)).filter(|ms| *ms > i64::MIN)
+    }
+
     /// Notes that a partition was fetched.
     pub(crate) fn note_fetch(&self, partition: usize) {
         *self.fetches.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default() += 1;
@@ -166,7 +184,6 @@ impl Statement {
             State::Failed(refusal) => ("failed", Some(refusal.code().to_owned()), None),
             State::Gone => ("gone", None, None),
         };
-        let finished_ms = self.finished_ms.load(Ordering::Relaxed);
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let submission = &self.submission;
         LogEntry {
@@ -184,7 +201,7 @@ impl Statement {
             state,
             code,
             created_ms: self.created_ms,
-            elapsed_ms: (finished_ms > i64::MIN).then(|| finished_ms - self.created_ms),
+            elapsed_ms: self.ended_ms().map(|ended| ended - self.created_ms),
             rows: result.as_ref().map(|result| result.partitions.row_count()),
             partitions: result.as_ref().map(|result| result.partitions.list().len()),
             uncompressed_bytes: result
@@ -192,15 +209,34 @@ impl Statement {
                 .map(|result| result.partitions.list().iter().map(|one| one.uncompressed_size).sum()),
             scanned: tables.as_ref().map(|tables| !tables.is_empty()),
             tables,
+            source_ms: Duration::from_micros(self.source_us.load(Ordering::Relaxed)).as_secs_f64() * 1000.0,
+            rows_scanned: None,
             fetches: self.fetches.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
 
+impl Store {
+    /// The execution a resubmission refers to: the last one of that request id which has not failed.
+    fn of_request(&self, submission: &Submission) -> Option<Arc<Statement>> {
+        let handle = self.by_request.get(&(submission.user.clone(), submission.request_id?))?;
+        let statement = self.by_handle.get(handle)?;
+        if matches!(statement.state(), State::Failed(_) | State::Gone) {
+            return None;
+        }
+        statement.resubmitted.store(true, Ordering::Relaxed);
+        Some(Arc::clone(statement))
+    }
+}
+
 impl Statements {
-    /// Takes a new statement in.
-    pub(crate) fn insert(&self, statement: &Arc<Statement>) {
+    /// Takes a new statement in, unless it is a resubmission of one that is known: that one is given then. One step, so
+    /// that two resubmissions at once do not execute twice.
+    pub(crate) fn find_or_insert(&self, statement: &Arc<Statement>, retry: bool) -> Option<Arc<Statement>> {
         let mut store = self.lock();
+        if retry && let Some(earlier) = store.of_request(&statement.submission) {
+            return Some(earlier);
+        }
         if let Some(request_id) = statement.submission.request_id {
             let key = (statement.submission.user.clone(), request_id);
             store.by_request.insert(key, statement.handle);
@@ -211,18 +247,7 @@ impl Statements {
             store.log.pop_front();
         }
         store.log.push_back(Arc::clone(statement));
-    }
-
-    /// The execution a resubmission refers to: the last one of that request id which has not failed.
-    pub(crate) fn of_request(&self, user: &str, request_id: Uuid) -> Option<Arc<Statement>> {
-        let store = self.lock();
-        let handle = store.by_request.get(&(user.to_owned(), request_id))?;
-        let statement = store.by_handle.get(handle)?;
-        if matches!(statement.state(), State::Failed(_) | State::Gone) {
-            return None;
-        }
-        statement.resubmitted.store(true, Ordering::Relaxed);
-        Some(Arc::clone(statement))
+        None
     }
 
     /// The statement of a handle, if `user` may know it.
@@ -233,7 +258,15 @@ impl Statements {
         Some(Arc::clone(statement))
     }
 
-    /// Forgets the handles of statements created before `before_ms` that have ended; their results go with them.
+    /// Throws away the results of ended statements that `wanted` takes, as if they had expired; says how many.
+    pub(crate) fn expire_now(&self, wanted: impl Fn(&Statement) -> bool) -> usize {
+        let store = self.lock();
+        let ended = |statement: &&Arc<Statement>| matches!(statement.state(), State::Succeeded(_));
+        let expired = store.by_handle.values().filter(|statement| wanted(statement)).filter(ended);
+        expired.map(|statement| statement.forget_result()).count()
+    }
+
+    /// Forgets the handles of statements that ended before `before_ms`; their results go with them.
     pub(crate) fn expire(&self, before_ms: i64) {
         let mut store = self.lock();
         if store.oldest_ms >= before_ms {
@@ -242,9 +275,10 @@ impl Statements {
         let Store { by_handle, by_request, oldest_ms, .. } = &mut *store;
         *oldest_ms = i64::MAX;
         by_handle.retain(|_, statement| {
-            let keep = statement.created_ms >= before_ms || matches!(statement.state(), State::Running);
+            let ended_ms = statement.ended_ms();
+            let keep = ended_ms.is_none_or(|ended| ended >= before_ms);
             if keep {
-                *oldest_ms = statement.created_ms.min(*oldest_ms);
+                *oldest_ms = ended_ms.unwrap_or(statement.created_ms).min(*oldest_ms);
             } else {
                 statement.forget_result();
             }

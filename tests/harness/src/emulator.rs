@@ -233,6 +233,34 @@ impl Emulator {
         log.as_array().cloned().context("the statement log is no list")
     }
 
+    /// The same with `rows_scanned`: the rows of the tables each statement reads, without pruning.
+    ///
+    /// # Errors
+    /// The emulator does not answer.
+    pub async fn scan_costs(&self, part: &str) -> Result<Vec<Value>> {
+        let mut url = url::Url::parse(&self.admin_url)?.join("statements")?;
+        url.query_pairs_mut().append_pair("sql_contains", part).append_pair("scan_cost", "true");
+        let log: Value = answer(self.http.get(url).send().await?).await?;
+        log.as_array().cloned().context("the statement log is no list")
+    }
+
+    /// Throws away the results of ended statements whose text contains `part`; says how many.
+    ///
+    /// # Errors
+    /// The emulator does not answer.
+    pub async fn expire(&self, part: &str) -> Result<u64> {
+        let expired = self.post("expire", &json!({"sql_contains": part})).await?;
+        expired["expired"].as_u64().context("no count")
+    }
+
+    /// Sets the account's limits, for example `{"partition_rows": 3}`; `{}` takes them back.
+    ///
+    /// # Errors
+    /// The request is refused.
+    pub async fn limits(&self, limits: Value) -> Result<Value> {
+        self.post("limits", &limits).await
+    }
+
     /// Forgets the statements so far.
     ///
     /// # Errors

@@ -88,6 +88,9 @@ async fn answer(
         user: &identity.user,
         partition: Some(partition),
     };
+    if kind == RequestKind::Partition && !emulator.limits.may_give_partition() {
+        return Refusal::too_many_requests().into_response();
+    }
     let struck = match fault_actions::before(emulator, identity, emulator.faults.strike(&target)).await {
         Ok(struck) => struck,
         Err(response) => return response,

@@ -16,6 +16,7 @@ use crate::api::fetch::{self, First};
 use crate::api::headers;
 use crate::api::parameters::Parameters;
 use crate::auth::Identity;
+use crate::delay::Delay;
 use crate::execution;
 use crate::fault_actions;
 use crate::faults::{RequestKind, Target};
@@ -128,7 +129,8 @@ async fn answer(
         Err(response) => return response,
     };
     let asynchronous = submission.asynchronous;
-    let (statement, hasty) = find_or_start(emulator, retry, submission);
+    let delay = fault_actions::delay(struck.as_ref());
+    let (statement, hasty) = find_or_start(emulator, (retry, delay), submission);
     if let Some(failure) = fault_actions::failure(struck.as_ref(), statement.handle) {
         statement.cancel.cancel();
         statement.fail(failure);
@@ -151,19 +153,19 @@ async fn answer(
 }
 
 /// The execution a `retry=true` names, or a new one; and whether the server is in no mood to wait for it.
-fn find_or_start(emulator: &Arc<Emulator>, retry: bool, submission: Submission) -> (Arc<Statement>, bool) {
+fn find_or_start(
+    emulator: &Arc<Emulator>,
+    (retry, delay): (bool, Delay),
+    submission: Submission,
+) -> (Arc<Statement>, bool) {
     emulator.statements.expire(emulator.clock.now_ms() - emulator.settings.result_lifetime_ms);
-    if retry
-        && let Some(request_id) = submission.request_id
-        && let Some(earlier) = emulator.statements.of_request(&submission.user, request_id)
-    {
+    let statement = Arc::new(Statement::new(submission, emulator.clock.now_ms()));
+    if let Some(earlier) = emulator.statements.find_or_insert(&statement, retry) {
         return (earlier, false);
     }
     let mood = emulator.adversity.next_mood();
     let hasty = mood.answer_sync_with_202;
-    let statement = Arc::new(Statement::new(submission, emulator.clock.now_ms()));
-    emulator.statements.insert(&statement);
-    execution::spawn(emulator, &statement, mood);
+    execution::spawn(emulator, &statement, (mood, delay));
     (statement, hasty)
 }
 

@@ -9,6 +9,8 @@ mod support;
 mod cancelling;
 mod conversation;
 mod faults;
+#[cfg(test)]
+mod kept_results;
 mod loading;
 mod partitions;
 mod tls;
