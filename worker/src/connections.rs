@@ -46,6 +46,8 @@ pub fn pools(config: &Config, process: &WorkerId, slots: usize) -> PoolSet {
         }),
         sslrootcert: postgres.sslrootcert.clone(),
         application_name: format!("thaw/{process}"),
+        statement_timeout: postgres.statement_timeout,
+        lock_timeout: postgres.lock_timeout,
         ..PostgresSettings::new(postgres.host.clone(), postgres.user.clone())
     };
     let enabled = config.sources.iter().filter(|source| source.enabled);

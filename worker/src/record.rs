@@ -12,7 +12,7 @@ use crate::chunk_error::ChunkError;
 use crate::halt::Cause;
 use crate::lock_holders::{Waiting, lock_holders};
 use crate::runner::Runner;
-use crate::settle::{RetryPolicy, Verdict, settle};
+use crate::settle::{Before, RetryPolicy, Verdict, settle};
 
 /// Between two tries while the database is unreachable.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub(crate) async fn record<P: Publisher>(
     let verdict = if error.is_snapshot_gone() {
         Verdict::EndExecution
     } else {
-        settle(disposition, claimed.failures, &policy, report)
+        settle(disposition, Before::of(claimed), &policy, report)
     };
     loop {
         match write(runner, database, claimed, &verdict).await {

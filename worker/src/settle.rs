@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use thaw_model::{Disposition, ErrorReport};
-use thaw_status::{FleetSettings, Settlement};
+use thaw_status::{ClaimedChunk, FleetSettings, Settlement};
 
 /// Waits of 4, 8, 16, 32, 60, 60 ... seconds after the failures that count.
 const FIRST_RETRY: Duration = Duration::from_secs(4);
@@ -48,10 +48,12 @@ impl RetryPolicy {
         self.jittered(self.first.saturating_mul(1 << doublings).min(self.last))
     }
 
-    /// The wait where nobody has named one.
+    /// The wait where nobody has named one, after so many tries that did not count: what is in the way for long (a
+    /// person's lock) is met seldom, for each try costs a statement of the source.
     #[must_use]
-    pub fn snooze_delay(&self) -> Duration {
-        self.jittered(self.snooze)
+    pub fn snooze_delay(&self, tries: i32) -> Duration {
+        let doublings = u32::try_from(tries).unwrap_or(0).min(16);
+        self.jittered(self.snooze.saturating_mul(1 << doublings).min(self.last))
     }
 
     fn jittered(&self, delay: Duration) -> Duration {
@@ -75,15 +77,33 @@ pub enum Verdict {
     Abandon,
 }
 
-/// Decides. `failures` are the attempts that counted before this one; the store compares them with the budget.
+/// The attempts at a chunk before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Before {
+    /// Those that counted; the store compares them with the budget.
+    pub failures: i16,
+    /// Those that did not.
+    pub uncounted: i32,
+}
+
+impl Before {
+    /// Of a chunk that was claimed under its fence, which counts its claims.
+    #[must_use]
+    pub fn of(claimed: &ClaimedChunk) -> Self {
+        let uncounted = claimed.fence.0.saturating_sub(1).saturating_sub(i32::from(claimed.failures));
+        Self { failures: claimed.failures, uncounted }
+    }
+}
+
+/// Decides.
 #[must_use]
-pub fn settle(disposition: Disposition, failures: i16, policy: &RetryPolicy, error: ErrorReport) -> Verdict {
+pub fn settle(disposition: Disposition, before: Before, policy: &RetryPolicy, error: ErrorReport) -> Verdict {
     match disposition {
         Disposition::Retry => {
-            Verdict::Settle(Settlement::Retry { delay: policy.retry_delay(failures), error })
+            Verdict::Settle(Settlement::Retry { delay: policy.retry_delay(before.failures), error })
         }
         Disposition::Snooze { after } => Verdict::Settle(Settlement::Snooze {
-            delay: after.unwrap_or_else(|| policy.snooze_delay()),
+            delay: after.unwrap_or_else(|| policy.snooze_delay(before.uncounted)),
             error,
         }),
         Disposition::Interrupted => Verdict::Settle(Settlement::Interrupted),
@@ -93,7 +113,7 @@ pub fn settle(disposition: Disposition, failures: i16, policy: &RetryPolicy, err
         Disposition::HaltTable => Verdict::HaltTable(error),
         // Due a little later, so that a worker that goes on at once does not spin on it.
         Disposition::HaltWorker => {
-            Verdict::Settle(Settlement::Snooze { delay: policy.snooze_delay(), error })
+            Verdict::Settle(Settlement::Snooze { delay: policy.snooze_delay(0), error })
         }
     }
 }
@@ -112,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_disposition_has_its_verdict() {
-        let verdict = |disposition| settle(disposition, 0, &policy(), report());
+        let verdict = |disposition| settle(disposition, Before::default(), &policy(), report());
         let secs = Duration::from_secs;
         for (disposition, expected) in [
             (Disposition::Retry, Verdict::Settle(Settlement::Retry { delay: secs(4), error: report() })),
@@ -144,6 +164,9 @@ mod tests {
         assert_eq!(waits, [4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(policy().retry_delay(i16::MAX), LAST_RETRY);
         assert_eq!(policy().retry_delay(-1), FIRST_RETRY);
+        let snoozes: Vec<u64> = (0..6).map(|tries| policy().snooze_delay(tries).as_secs()).collect();
+        assert_eq!(snoozes, [5, 10, 20, 40, 60, 60]);
+        assert_eq!(policy().snooze_delay(-1), SNOOZE);
     }
 
     #[test]

@@ -36,7 +36,10 @@ pub async fn start_and_publish<P: Publisher>(
             tracing::debug!(table_id = %table, outcome = %recorded.outcome(), "table is not to be started");
             Ok(())
         }
-        Err(StoreError::Postgres(error)) if error.is_lock_timeout() => snooze(&client, (run, table)).await,
+        // The truncate, or the delete of a tail, is not begun again every few seconds.
+        Err(error) if error.is_lock_timeout() || error.is_cancelled() => {
+            snooze(&client, (run, table), &error).await
+        }
         Err(error) => fail_if_hopeless(&mut client, (run, table), error).await,
     }
 }
@@ -135,14 +138,30 @@ pub(crate) async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
     }
 }
 
-/// Somebody's lock keeps the table waiting: say whose, and let the whole fleet leave it alone for a while.
-async fn snooze(client: &tokio_postgres::Client, (run, table): (RunId, TableId)) -> Result<(), StoreError> {
+/// Somebody's lock keeps the table waiting (or has ended its start): say whose, and let the whole fleet leave it alone
+/// for a while.
+async fn snooze(
+    client: &tokio_postgres::Client,
+    (run, table): (RunId, TableId),
+    error: &StoreError,
+) -> Result<(), StoreError> {
     let Some(stored) = thaw_status::read_plan(client, table).await? else { return Ok(()) };
-    let blocked_by = lock_holders(client, &stored.plan.target, Waiting::Exclusive).await;
-    if let Some(snoozed) = thaw_status::snooze_start(client, run, table).await? {
+    let blocked_by = match error.is_lock_timeout() {
+        true => lock_holders(client, &stored.plan.target, Waiting::Exclusive).await,
+        false => None,
+    };
+    let Some(snoozed) = thaw_status::snooze_start(client, run, table).await? else { return Ok(()) };
+    let (tries, again_secs) = (snoozed.tries, snoozed.pause.as_secs_f64());
+    if error.is_lock_timeout() {
         tracing::warn!(
-            table_id = %table, blocked_by, tries = snoozed.tries, again_secs = snoozed.pause.as_secs_f64(),
+            table_id = %table, blocked_by, tries, again_secs,
             "table waits for a lock on its target, it is tried again"
+        );
+    } else {
+        let report = ErrorReport::of(error);
+        tracing::warn!(
+            table_id = %table, class = %report.class, error = %report.text, tries, again_secs,
+            "table is not started yet, it is tried again"
         );
     }
     Ok(())

@@ -74,6 +74,10 @@ pub struct PostgresConfig {
     pub password: SecretString,
     pub sslmode: SslMode,
     pub sslrootcert: Option<PathBuf>,
+    /// The longest statement, but for index builds; zero: as long as it takes.
+    pub statement_timeout: Duration,
+    /// How long a load waits for a lock.
+    pub lock_timeout: Duration,
 }
 
 /// libpq's meaning of the word.

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use url::{Host, Url};
 
 use crate::config::{PostgresConfig, RabbitConfig, SSL_MODES, SnowflakeAuth, SnowflakeConfig, SslMode};
-use crate::defaults::POSTGRES_PORT;
+use crate::defaults::{LOCK_TIMEOUT_SECONDS, POSTGRES_PORT, STATEMENT_TIMEOUT_SECONDS};
 use crate::rsa_key;
 use crate::scope::{Scope, Text};
 
@@ -67,8 +68,17 @@ pub(crate) fn postgres(global: &Scope<'_>) -> Option<PostgresConfig> {
     if sslmode == SslMode::Disable && sslrootcert.is_some() {
         scope.cx.warn(&scope.at("sslrootcert"), "has no effect with sslmode disable");
     }
-    let password = SecretString::from(password);
-    Some(PostgresConfig { host, port, user: user?.value, password, sslmode, sslrootcert })
+    let seconds = |key: &str, default: u32| Duration::from_secs(scope.integer(key).unwrap_or(default).into());
+    Some(PostgresConfig {
+        host,
+        port,
+        user: user?.value,
+        password: SecretString::from(password),
+        sslmode,
+        sslrootcert,
+        statement_timeout: seconds("statement_timeout_seconds", STATEMENT_TIMEOUT_SECONDS),
+        lock_timeout: seconds("lock_timeout_seconds", LOCK_TIMEOUT_SECONDS),
+    })
 }
 
 /// Reads `rabbitmq`, or the variable `AMQP_URL` where the section has no url.

@@ -31,6 +31,11 @@ pub const INDEX_WORKERS: u32 = 4;
 
 /// The registered port of PostgreSQL.
 pub const POSTGRES_PORT: u16 = 5432;
+/// Seconds of one statement: far above any chunk, far below for ever.
+pub const STATEMENT_TIMEOUT_SECONDS: u32 = 21_600;
+/// Seconds a load waits for a lock: it has fetched its first rows by then, so that giving way costs a statement of the
+/// source.
+pub const LOCK_TIMEOUT_SECONDS: u32 = 30;
 /// The session time zone: the only one whose days all have 24 hours.
 pub const TIMEZONE: &str = "UTC";
 /// Quarantined rows after which a table fails: beyond it the fault is the table's, not some rows'.

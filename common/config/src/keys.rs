@@ -198,6 +198,18 @@ pub(crate) static POSTGRES: Section = Section {
             Optional("the system's certificates"),
             "PEM file of certificates to trust",
         ),
+        key(
+            "statement_timeout_seconds",
+            Kind::Integer { min: 0, max: 604_800 },
+            Optional("21600"),
+            "longest statement on the target, whatever the role or the database say; 0: as long as it takes",
+        ),
+        key(
+            "lock_timeout_seconds",
+            Kind::Integer { min: 1, max: 3600 },
+            Optional("30"),
+            "how long a load waits for a lock that somebody else holds before it gives way and comes back later",
+        ),
     ]],
 };
 
@@ -486,6 +498,8 @@ mod tests {
             (&GLOBAL, "max_bad_rows", d::MAX_BAD_ROWS),
             (&GLOBAL, "offset_sub_chunks_max", d::OFFSET_SUB_CHUNKS_MAX),
             (&POSTGRES, "port", u32::from(d::POSTGRES_PORT)),
+            (&POSTGRES, "statement_timeout_seconds", d::STATEMENT_TIMEOUT_SECONDS),
+            (&POSTGRES, "lock_timeout_seconds", d::LOCK_TIMEOUT_SECONDS),
             (&WORKER, "lease_seconds", d::LEASE_SECONDS),
             (&WORKER, "redispatch_seconds", d::REDISPATCH_SECONDS),
             (&WORKER, "first_hint_seconds", d::FIRST_HINT_SECONDS),

@@ -40,6 +40,9 @@ pub enum PgError {
     Driver(String),
 }
 
+/// The server says in its message alone who it was, in its own language.
+const CANCELLED: &str = "57014";
+
 /// What may be told of an `ErrorResponse`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServerError {
@@ -71,6 +74,9 @@ impl fmt::Display for ServerError {
         }
         if let Some(row) = self.copy_row {
             write!(f, ", row {row} of the copy")?;
+        }
+        if self.sqlstate == CANCELLED {
+            write!(f, ": ended by a person, or by postgres.statement_timeout_seconds")?;
         }
         Ok(())
     }
@@ -105,6 +111,12 @@ impl PgError {
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
         self.sqlstate() == Some("55P03")
+    }
+
+    /// 57014: somebody has ended the statement, or its time was over.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.sqlstate() == Some(CANCELLED)
     }
 
     /// The session is gone, or was never made: what it last sent may or may not have happened.

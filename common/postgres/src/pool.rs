@@ -166,7 +166,7 @@ fn driver_config(settings: &PostgresSettings) -> tokio_postgres::Config {
         .port(settings.port)
         .user(&settings.user)
         .application_name(&settings.application_name)
-        .options(startup::options())
+        .options(startup::options(settings))
         .connect_timeout(settings.connect_timeout)
         .keepalives(true)
         .keepalives_idle(Duration::from_secs(30))

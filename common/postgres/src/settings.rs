@@ -23,6 +23,10 @@ pub struct PostgresSettings {
     pub application_name: String,
     /// From the first packet to a session that is ready, TLS and authentication included.
     pub connect_timeout: Duration,
+    /// Of every statement that has no limit of its own; zero: as long as it takes.
+    pub statement_timeout: Duration,
+    /// How long a statement waits for a lock.
+    pub lock_timeout: Duration,
 }
 
 /// The modes of libpq (PostgreSQL manual, 34.19), in the order of what they protect.
@@ -82,7 +86,8 @@ impl FromStr for SslMode {
 }
 
 impl PostgresSettings {
-    /// Settings with the usual port, no password, the default mode and a connect time limit of 15 seconds.
+    /// Settings with the usual port, no password, the default mode and time limits of 15 seconds (connecting), 30 seconds
+    /// (locks) and 6 hours (statements).
     #[must_use]
     pub fn new(host: impl Into<String>, user: impl Into<String>) -> Self {
         Self {
@@ -94,6 +99,8 @@ impl PostgresSettings {
             sslrootcert: None,
             application_name: "thaw".to_owned(),
             connect_timeout: Duration::from_secs(15),
+            statement_timeout: Duration::from_secs(6 * 3600),
+            lock_timeout: Duration::from_secs(30),
         }
     }
 

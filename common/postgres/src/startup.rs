@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::settings::PostgresSettings;
+
 /// Setting and value, as `SET` would take them.
 ///
 /// - The keepalives end the session of a vanished host, which would otherwise stay for two hours inside COPY.
@@ -13,30 +15,33 @@ use std::fmt::Write as _;
 /// - `idle_in_transaction_session_timeout` ends a frozen client between two statements. Nothing but
 ///   `pg_terminate_backend` ends one that is frozen inside COPY.
 /// - The rest pins what a role or a database might have set otherwise: isolation, zone, the text form of dates.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("tcp_keepalives_idle", "30"),
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
     ("client_connection_check_interval", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
-    ("lock_timeout", "30s"),
     ("default_transaction_isolation", "read committed"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
 ];
 
-/// The `options` of the startup packet. Spaces inside a value are escaped with a backslash.
+/// The `options` of the startup packet, the limits of `settings` among them: what a role or a database says of
+/// `statement_timeout` is meant for other programs. Spaces inside a value are escaped with a backslash.
 #[must_use]
-pub(crate) fn options() -> String {
+pub(crate) fn options(settings: &PostgresSettings) -> String {
     let mut text = String::new();
-    for (name, value) in SETTINGS {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        let escaped = value.replace('\\', "\\\\").replace(' ', "\\ ");
+    for (name, limit) in
+        [("lock_timeout", settings.lock_timeout), ("statement_timeout", settings.statement_timeout)]
+    {
         // Writing into a String cannot fail.
-        write!(text, "-c {name}={escaped}").ok();
+        write!(text, "-c {name}={} ", limit.as_millis()).ok();
     }
+    for (name, value) in SETTINGS {
+        let escaped = value.replace('\\', "\\\\").replace(' ', "\\ ");
+        write!(text, "-c {name}={escaped} ").ok();
+    }
+    text.truncate(text.trim_end().len());
     text
 }
 
@@ -46,6 +51,8 @@ mod tests {
 
     #[test]
     fn options_escape_the_spaces_of_values() {
-        assert!(options().contains("-c default_transaction_isolation=read\\ committed -c TimeZone=UTC"));
+        let text = options(&PostgresSettings::new("localhost", "thaw"));
+        assert!(text.starts_with("-c lock_timeout=30000 -c statement_timeout=21600000 -c tcp_"), "{text}");
+        assert!(text.contains("-c default_transaction_isolation=read\\ committed -c TimeZone=UTC"));
     }
 }

@@ -29,6 +29,7 @@ async fn every_session_has_the_settings_that_end_dead_owners() {
         ("client_connection_check_interval", "10s"),
         ("idle_in_transaction_session_timeout", "1min"),
         ("lock_timeout", "30s"),
+        ("statement_timeout", "6h"),
         ("default_transaction_isolation", "read committed"),
         ("TimeZone", "UTC"),
         ("DateStyle", "ISO, YMD"),

@@ -28,23 +28,23 @@ fn cut(mut name: String) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) lock: &'static str,
-    /// `0`: as long as it takes.
-    pub(crate) statement: &'static str,
+    /// `0`: as long as it takes; `None`: what the session has, `postgres.statement_timeout_seconds`.
+    pub(crate) statement: Option<&'static str>,
 }
 
 /// For status rows and rows of the target.
-pub(crate) const START: Limits = Limits { lock: "3s", statement: "1h" };
+pub(crate) const START: Limits = Limits { lock: "3s", statement: None };
 /// Everybody else queues behind our exclusive lock while it waits for a person's, so each try is short; but longer than
 /// `deadlock_timeout` (1 s), after which autovacuum gives way.
-pub(crate) const EXCLUSIVE: Limits = Limits { lock: "1500ms", statement: "1h" };
+pub(crate) const EXCLUSIVE: Limits = Limits { lock: "1500ms", statement: None };
 /// An index build takes as long as it takes; under its lock the target is read and nothing is written but by us. Writers
 /// queue behind it while it waits.
-pub(crate) const INDEX: Limits = Limits { lock: "5s", statement: "0" };
+pub(crate) const INDEX: Limits = Limits { lock: "5s", statement: Some("0") };
 /// One look at the greatest value of a column.
-pub(crate) const SEQUENCES: Limits = Limits { lock: "5s", statement: "10min" };
-pub(crate) const ANALYZE: Limits = Limits { lock: "5s", statement: "1h" };
+pub(crate) const SEQUENCES: Limits = Limits { lock: "5s", statement: Some("10min") };
+pub(crate) const ANALYZE: Limits = Limits { lock: "5s", statement: None };
 /// A count that takes longer proves less than it costs.
-pub(crate) const COUNT: Limits = Limits { lock: "5s", statement: "10min" };
+pub(crate) const COUNT: Limits = Limits { lock: "5s", statement: Some("10min") };
 
 /// Sets name and limits for the rest of the transaction.
 pub(crate) async fn begin(

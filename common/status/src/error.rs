@@ -87,6 +87,12 @@ impl StoreError {
         matches!(self, Self::Postgres(error) if error.is_lock_timeout())
     }
 
+    /// 57014: somebody has ended the statement, or its time was over.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.is_cancelled())
+    }
+
     /// The database has no status tables: nobody ever planned anything there, or somebody dropped them.
     #[must_use]
     pub fn is_schema_missing(&self) -> bool {

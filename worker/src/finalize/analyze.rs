@@ -5,8 +5,6 @@ use thaw_model::plan::Decision;
 use thaw_postgres::Client;
 use thaw_status::{FinalizeClaim, Step, StoreError, begin_step};
 
-use super::is_cancelled;
-
 /// PostgreSQL only warns when somebody who may not analyzes a table, and skips it.
 const MAY_ANALYZE: &str = "
     select pg_has_role(current_user, c.relowner, 'usage') as may_analyze
@@ -41,8 +39,8 @@ pub(super) async fn analyze(
     let transaction = begin_step(client, claim, Step::Analyze).await?;
     match transaction.batch_execute(&format!("analyze {name}")).await.map_err(StoreError::from) {
         Ok(()) => Ok(transaction.commit().await?),
-        Err(error) if is_cancelled(&error) => {
-            leave_out("it was cancelled, or took more than an hour");
+        Err(error) if error.is_cancelled() => {
+            leave_out("it was cancelled, or took longer than postgres.statement_timeout_seconds");
             Ok(())
         }
         Err(error) => Err(error),

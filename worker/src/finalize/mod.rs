@@ -133,11 +133,6 @@ async fn steps(
     Ok(error)
 }
 
-/// 57014: the step's time is over, or a person has ended it. What is no more than useful is then left out.
-fn is_cancelled(error: &StoreError) -> bool {
-    error.sqlstate() == Some("57014")
-}
-
 async fn timed<T>(metrics: &Metrics, step: &'static str, work: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let done = work.await;

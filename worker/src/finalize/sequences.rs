@@ -6,8 +6,6 @@ use thaw_model::plan::{Decision, PlannedColumn};
 use thaw_postgres::Client;
 use thaw_status::{FinalizeClaim, Step, StoreError, begin_step};
 
-use super::is_cancelled;
-
 /// The sequences that columns of the table own (of serial and of identity columns): column, sequence as SQL text, its
 /// bounds, whether it counts down, and what this role may do with it.
 const OWNED: &str = "
@@ -72,7 +70,7 @@ pub(super) async fn advance(
                     leave(&sequence, "its column holds values that it cannot reach");
                 }
             }
-            Err(error) if is_cancelled(&error) => {
+            Err(error) if error.is_cancelled() => {
                 leave(&sequence, "reading its column was cancelled, or took more than 10 minutes");
             }
             Err(error) => return Err(error),

@@ -16,7 +16,7 @@ use thaw_status::finalize::Loaded;
 use thaw_status::start::tail_condition;
 use thaw_status::{FinalizeClaim, Step, StoreError, begin_step};
 
-use super::{is_cancelled, sql};
+use super::sql;
 
 /// PostgreSQL's statistics show a deletion some seconds late, ten of an idle session.
 const STATISTICS_LAG: u32 = 12;
@@ -152,7 +152,7 @@ async fn count(
         }
         Err(error) => {
             let error = StoreError::from(error);
-            if is_cancelled(&error) { Ok(None) } else { Err(error) }
+            if error.is_cancelled() { Ok(None) } else { Err(error) }
         }
     }
 }

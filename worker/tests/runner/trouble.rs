@@ -239,3 +239,38 @@ async fn a_child_fails_when_its_parent_has_ended_without_the_rows() {
     assert_eq!(table.error_class.as_deref(), Some("parent_failed"));
     assert_eq!(worker.stop().await, Exit::Drained);
 }
+
+const SLOW: &str = "
+    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); return new; end $$;
+    create trigger slowly before insert on t for each row execute function slowly();
+    do $$ begin execute format('alter database %I set statement_timeout = 1000', current_database()); end $$";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_the_database_has_for_others_does_not_end_a_load() {
+    let mut rig = Rig::new().await;
+    // Two seconds a chunk, where the database ends statements of one.
+    rig.client.batch_execute(SLOW).await.expect("made");
+    let planned = rig.plan().await;
+    let worker = rig.work(3);
+    assert_eq!(rig.await_run(planned).await, RunState::Completed);
+    assert_eq!(rig.target_rows().await, all_rows());
+    assert_eq!(rig.failures(planned).await, 0);
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_over_its_limit_is_tried_again_then_failed_and_says_so() {
+    let mut rig = Rig::new().await;
+    rig.client.batch_execute(SLOW).await.expect("made");
+    rig.config.postgres.statement_timeout = Duration::from_secs(1);
+    let planned = rig.plan().await;
+    let worker = rig.work(3);
+    assert_eq!(rig.await_run(planned).await, RunState::Failed);
+    assert_eq!(rig.failures(planned).await, 3 * CHUNKS);
+    assert_eq!(rig.target_rows().await, (0, 0, "0".to_owned()));
+    let table = rig.table(planned).await;
+    assert_eq!(table.error_class.as_deref(), Some("sqlstate_57014"));
+    let text = table.error_text.expect("says why");
+    assert!(text.contains("postgres.statement_timeout_seconds"), "{text}");
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
