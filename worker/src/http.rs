@@ -24,6 +24,7 @@ pub struct Health {
     pub link: watch::Receiver<LinkState>,
     /// Cancelled once no chunk is taken any more.
     pub draining: CancellationToken,
+    pub source: thaw_snowflake::Client,
 }
 
 impl Health {
@@ -63,7 +64,11 @@ pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToke
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    health.metrics.ready.set(i64::from(health.unready().is_none()));
+    let (metrics, limit) = (&health.metrics, health.source.request_limit());
+    metrics.ready.set(i64::from(health.unready().is_none()));
+    metrics.source_request_limit.set(i64::from(limit.limit));
+    metrics.source_requests.set(i64::from(limit.in_flight));
+    metrics.source_throttled.inc_by(limit.throttled.saturating_sub(metrics.source_throttled.get()));
     match health.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -102,6 +102,7 @@ pub async fn run_worker<P: Publisher, C: Consumer>(
             halt: runner.halt.clone(),
             link: consumer.link(),
             draining: draining.clone(),
+            source: runner.executor.snowflake.clone(),
         };
         companions.tasks.spawn(http::serve(listener, health, companions.stop.clone()));
     }

@@ -5,6 +5,7 @@
 //! (`thaw-model`), and nothing of PostgreSQL, of the queue or of the status tables. No error and no log line of
 //! this crate holds a cell, a literal of a statement or a secret.
 
+pub mod ahead;
 pub mod auth;
 pub mod chunk_query;
 pub mod client;
@@ -24,6 +25,7 @@ mod skim;
 mod sql_fault;
 mod transport;
 
+pub use ahead::ReadAhead;
 pub use auth::Auth;
 pub use chunk_query::{ChunkQueryError, chunk_query};
 pub use client::{Client, ClientConfig, Timeouts};

@@ -78,10 +78,12 @@ impl BodyReader {
     /// The first `limit` bytes, and the rest of the body unless they are all of it. A body that announces more
     /// is not waited for.
     pub(crate) async fn ahead(mut self, limit: usize) -> Result<(Bytes, Option<Self>), SnowflakeError> {
-        let mut held = Vec::new();
-        if self.response.content_length().is_some_and(|length| length > limit as u64) {
+        let announced =
+            self.response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced.is_some_and(|length| length > limit) {
             return Ok((Bytes::new(), Some(self)));
         }
+        let mut held = Vec::with_capacity(announced.unwrap_or(0));
         while held.len() <= limit {
             match self.next().await? {
                 Some(piece) => held.extend_from_slice(&piece),

@@ -74,6 +74,12 @@ pub struct Metrics {
     pub queue_reconnects: IntCounter,
     /// Messages confirmed by the broker.
     pub jobs_published: IntCounter,
+    /// Requests to the source that may be in flight: it falls while the account asks for patience.
+    pub source_request_limit: IntGauge,
+    /// Requests to the source that are in flight, bodies being read included.
+    pub source_requests: IntGauge,
+    /// Answers of the source that asked for patience (429, 503 with `Retry-After`).
+    pub source_throttled: IntCounter,
 }
 
 impl Metrics {
@@ -120,6 +126,9 @@ impl Metrics {
             ready: gauge(r, "thaw_ready", "1 while this process consumes jobs")?,
             queue_reconnects: counter(r, "thaw_queue_reconnects_total", "reconnections to the broker")?,
             jobs_published: counter(r, "thaw_jobs_published_total", "jobs confirmed by the broker")?,
+            source_request_limit: gauge(r, "thaw_source_request_limit", "requests to the source at once")?,
+            source_requests: gauge(r, "thaw_source_requests", "requests to the source in flight")?,
+            source_throttled: counter(r, "thaw_source_throttled_total", "answers that asked for patience")?,
             registry,
         };
         Ok(metrics)

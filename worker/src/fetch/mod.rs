@@ -1,12 +1,16 @@
-//! Fetches the rows of a chunk: one statement, then its partitions in order, into the encoder. What is encoded
-//! leaves through the encoder's bounded channel, so the next partition is read while the last one loads, and memory
-//! depends on neither.
+//! Fetches the rows of a chunk: one statement, then its partitions in order, into the encoder. The next partition is
+//! fetched while this one loads, compressed and bounded, and what is encoded leaves through the encoder's bounded
+//! channel: memory depends neither on the chunk nor on a partition.
 
 use thaw_model::TablePlan;
-use thaw_snowflake::{Client, SnowflakeError, Statement, chunk_query};
+use thaw_snowflake::{Client, KeptPartition, ReadAhead, SnowflakeError, Statement, chunk_query};
 use thaw_status::ClaimedChunk;
 
 use crate::encode::{EncodeError, Encoded, RowEncoder};
+
+/// A compressed body up to this size is read ahead as a whole; two of them may be in memory. A partition of 16 MB of
+/// JSON is some 3 MB of gzip.
+const BYTES_AHEAD: usize = 8 * 1024 * 1024;
 
 /// The session a chunk's statement runs in.
 #[derive(Debug, Clone, Default)]
@@ -32,13 +36,26 @@ pub async fn fetch_chunk(
     if result.columns.len() != plan.columns.len() {
         return Err(EncodeError::Shape);
     }
-    for partition in 0..result.partitions.len() {
-        client.read_partition(&result, partition, &mut encoder).await?;
-        if partition == 0 {
-            thaw_faults::reach("during_fetch");
-        }
-    }
+    let columns = result.columns.len();
+    let later = result.partitions.iter().enumerate().skip(1).map(|(number, partition)| KeptPartition {
+        handle: result.handle.clone(),
+        number,
+        columns,
+        row_count: partition.row_count,
+    });
+    let mut later = client.read_ahead(later, BYTES_AHEAD);
+    // Partition 0 has come with the answer.
+    let fetch = async { later.fetch_next().await.map_err(EncodeError::from) };
+    tokio::try_join!(client.read_partition(&result, 0, &mut encoder), fetch)?;
+    drop(result);
+    thaw_faults::reach("during_fetch");
+    read_all(&mut later, &mut encoder).await?;
     encoder.finish().await
+}
+
+async fn read_all(partitions: &mut ReadAhead, encoder: &mut RowEncoder) -> Result<(), EncodeError> {
+    while partitions.read_next(encoder).await?.is_some() {}
+    Ok(())
 }
 
 fn statement(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use thaw_snowflake::{
-    KeptPartition, MalformedResponse, Polled, RequestId, SnowflakeError, SqlFault, Statement,
+    KeptPartition, MalformedResponse, Polled, RequestId, RowSink, SnowflakeError, SqlFault, Statement,
     StatementHandle, Submitted,
 };
 use uuid::Uuid;
@@ -163,6 +163,61 @@ async fn damage_and_wrong_counts_are_errors_of_the_read() {
         );
         assert!(fits, "{error}");
     }
+}
+
+/// Is full after some rows until it is told to go on.
+struct Held {
+    rows: u64,
+    full_at: u64,
+    go_on: Arc<tokio::sync::Notify>,
+}
+
+impl RowSink for Held {
+    type Error = SnowflakeError;
+
+    fn cell(&mut self, _column: usize, _value: Option<&str>) -> Result<(), SnowflakeError> {
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> Result<(), SnowflakeError> {
+        self.rows += 1;
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), SnowflakeError> {
+        if self.rows == self.full_at {
+            self.go_on.notified().await;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_next_partition_is_fetched_while_this_one_is_read_and_no_further_one() {
+    let body = gzip(PARTITION.as_bytes());
+    let server = Arc::new(Replay::start(move |_, _| Answer::bytes(200, body.clone())).await);
+    let go_on = Arc::new(tokio::sync::Notify::new());
+    let mut sink = Held { rows: 0, full_at: 6, go_on: Arc::clone(&go_on) };
+    let mut ahead = client(&server).read_ahead((3..=6).map(|number| partition(number, 3)), 1 << 20);
+    let watcher = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move {
+            server.until(|request| request.query("partition").as_deref() == Some("5")).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let early = server.requests().len();
+            go_on.notify_one();
+            early
+        }
+    });
+    let mut read = 0;
+    while let Some(stats) = within(ahead.read_next(&mut sink)).await.unwrap() {
+        read += stats.rows;
+    }
+    assert_eq!((read, sink.rows), (12, 12));
+    // The second partition is full in the middle; the third has come meanwhile, the fourth has not been asked for.
+    assert_eq!(watcher.await.unwrap(), 3);
+    let asked: Vec<_> = server.requests().iter().filter_map(|request| request.query("partition")).collect();
+    assert_eq!(asked, ["3", "4", "5", "6"], "each once");
 }
 
 #[tokio::test]

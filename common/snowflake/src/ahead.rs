@@ -1,0 +1,60 @@
+//! Reads partitions one after the other, and fetches the next while this one is being read.
+//!
+//! What is fetched ahead is the body as it travels, compressed and bounded: a partition of 16 MB of JSON is some 3 MB.
+//! It holds no connection while it waits, for a server may cut a body that nobody reads.
+
+use std::collections::VecDeque;
+
+use crate::client::Client;
+use crate::error::SnowflakeError;
+use crate::kept::{FetchedPartition, KeptPartition};
+use crate::partition::{PartitionStats, RowSink};
+
+/// Partitions that are still to be read, in order.
+#[derive(Debug)]
+pub struct ReadAhead {
+    client: Client,
+    partitions: VecDeque<KeptPartition>,
+    bytes_ahead: usize,
+    fetched: Option<FetchedPartition>,
+}
+
+impl Client {
+    /// Partitions to be read in this order. At most twice `bytes_ahead` of compressed bodies are in memory: of the
+    /// partition that is being read, and of the next one. A longer body is streamed.
+    pub fn read_ahead(
+        &self,
+        partitions: impl IntoIterator<Item = KeptPartition>,
+        bytes_ahead: usize,
+    ) -> ReadAhead {
+        let partitions = partitions.into_iter().collect();
+        ReadAhead { client: self.clone(), partitions, bytes_ahead, fetched: None }
+    }
+}
+
+impl ReadAhead {
+    /// Fetches the next partition unless that is done.
+    ///
+    /// # Errors
+    /// As [`Client::fetch_partition`].
+    pub async fn fetch_next(&mut self) -> Result<(), SnowflakeError> {
+        if self.fetched.is_none()
+            && let Some(next) = self.partitions.pop_front()
+        {
+            self.fetched = Some(self.client.fetch_partition(&next, self.bytes_ahead).await?);
+        }
+        Ok(())
+    }
+
+    /// Reads the next partition into `sink`, and fetches the one after it meanwhile. `None`: there is none.
+    ///
+    /// # Errors
+    /// As [`Client::read_partition_of`], of either partition.
+    pub async fn read_next<S: RowSink>(&mut self, sink: &mut S) -> Result<Option<PartitionStats>, S::Error> {
+        self.fetch_next().await?;
+        let Some(fetched) = self.fetched.take() else { return Ok(None) };
+        let meanwhile = async { self.fetch_next().await.map_err(S::Error::from) };
+        let (stats, ()) = tokio::try_join!(fetched.read(sink), meanwhile)?;
+        Ok(Some(stats))
+    }
+}
