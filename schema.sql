@@ -156,6 +156,9 @@ create table if not exists migration_status.migration_table_status (
   bytes                 bigint,
   nulled_values         bigint,
   ambiguous_rows        bigint,
+  tied_rows             bigint,
+  null_watermark_rows   bigint,
+  watermark_lost_rows   bigint,
   error_class           text,
   error_text            text,
   constraint table_gap check (leaves_gap or watermark_safe is null),
@@ -245,6 +248,9 @@ create table if not exists migration_status.migration_chunk_status (
   bytes             bigint,
   nulled_values     bigint      not null default 0 constraint chunk_nulled check (nulled_values >= 0),
   ambiguous_rows    bigint      not null default 0 constraint chunk_ambiguous check (ambiguous_rows >= 0),
+  tied_rows         bigint      not null default 0 constraint chunk_tied check (tied_rows >= 0),
+  null_watermark_rows bigint    not null default 0 constraint chunk_null_watermark check (null_watermark_rows >= 0),
+  watermark_lost_rows bigint    not null default 0 constraint chunk_watermark_lost check (watermark_lost_rows >= 0),
   fetch_ms          int,
   decode_ms         int,
   load_ms           int,
@@ -286,6 +292,9 @@ comment on column migration_status.migration_chunk_status.deduplicated_rows is '
 comment on column migration_status.migration_chunk_status.bytes is 'Of COPY data';
 comment on column migration_status.migration_chunk_status.nulled_values is 'Bad values that became null (on_bad_row = null)';
 comment on column migration_status.migration_chunk_status.ambiguous_rows is 'Of the deduplicated: the key and watermark of another row, with other values; a defect of the source';
+comment on column migration_status.migration_chunk_status.tied_rows is 'Of the updated: the target had key and watermark already, with other values';
+comment on column migration_status.migration_chunk_status.null_watermark_rows is 'Rows sent without a watermark; every run reads them';
+comment on column migration_status.migration_chunk_status.watermark_lost_rows is 'Of the kept: without a watermark, which the row at the target has';
 comment on column migration_status.migration_chunk_status.error_text is 'SQLSTATE, constraint, column and row position; never a value';
 -- Both hot questions touch open rows only: which chunks of this table are open, and who must be looked at again.
 create index if not exists migration_chunk_open on migration_status.migration_chunk_status (table_id, chunk_no)
@@ -437,6 +446,9 @@ select t.run_id, t.table_id, t.position, t.source_name, t.source_database, t.sou
        coalesce(c.bytes, 0)             as bytes,
        coalesce(c.nulled_values, 0)     as nulled_values,
        coalesce(c.ambiguous_rows, 0)    as ambiguous_rows,
+       coalesce(c.tied_rows, 0)           as tied_rows,
+       coalesce(c.null_watermark_rows, 0) as null_watermark_rows,
+       coalesce(c.watermark_lost_rows, 0) as watermark_lost_rows,
        t.planned_at, t.started_at, t.finished_at, c.last_activity_at, t.error_class, t.error_text
 from migration_status.migration_table_status t
 left join lateral (
@@ -455,6 +467,9 @@ left join lateral (
          (sum(bytes) filter (where status = 'completed'))::bigint             as bytes,
          (sum(nulled_values) filter (where status = 'completed'))::bigint     as nulled_values,
          (sum(ambiguous_rows) filter (where status = 'completed'))::bigint    as ambiguous_rows,
+         (sum(tied_rows) filter (where status = 'completed'))::bigint           as tied_rows,
+         (sum(null_watermark_rows) filter (where status = 'completed'))::bigint as null_watermark_rows,
+         (sum(watermark_lost_rows) filter (where status = 'completed'))::bigint as watermark_lost_rows,
          max(greatest(claimed_at, heartbeat_at, finished_at))                 as last_activity_at
   from migration_status.migration_chunk_status
   where table_id = t.table_id and execution = t.execution

@@ -99,6 +99,7 @@ fn stage_of_load(error: &LoadError) -> Stage {
         LoadError::Commit(_) => Stage::Commit,
         LoadError::Postgres(_)
         | LoadError::TooManyBadRows { .. }
+        | LoadError::TargetChanged { .. }
         | LoadError::Store(_)
         | LoadError::DuplicateKey { .. }
         | LoadError::WrongStagedCount { .. }

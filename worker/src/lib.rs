@@ -22,6 +22,7 @@ mod lock_holders;
 mod process;
 mod record;
 pub mod redispatch;
+mod remedy;
 pub mod runner;
 pub mod settle;
 pub mod shutdown;

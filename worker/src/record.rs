@@ -11,6 +11,7 @@ use thaw_status::{ClaimedChunk, Recorded, StoreError, Truth};
 use crate::chunk_error::ChunkError;
 use crate::halt::Cause;
 use crate::lock_holders::{Waiting, lock_holders};
+use crate::remedy::remedy;
 use crate::runner::Runner;
 use crate::settle::{Before, RetryPolicy, Verdict, settle};
 
@@ -140,7 +141,8 @@ async fn read(
     })
 }
 
-/// The report that is stored; a lock that was waited for in vain is given the names of who held it.
+/// The report that is stored: what, where, and what to do. A lock that was waited for in vain is given the names of who
+/// held it.
 async fn report<P: Publisher>(
     runner: &Runner<P>,
     database: &str,
@@ -153,6 +155,10 @@ async fn report<P: Publisher>(
     {
         report.text.push_str("; blocked by ");
         report.text.push_str(&blockers);
+    }
+    if let Some(remedy) = remedy(error) {
+        report.text.push_str("; ");
+        report.text.push_str(remedy);
     }
     report
 }

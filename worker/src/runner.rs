@@ -186,6 +186,9 @@ impl<P: Publisher> Runner<P> {
         for (outcome, rows) in loaded.accounting.outcomes() {
             self.metrics.rows_accounted(outcome, u64::try_from(rows).unwrap_or(0));
         }
+        for (reason, rows) in loaded.accounting.doubts() {
+            self.metrics.rows_doubtful(reason, u64::try_from(rows).unwrap_or(0));
+        }
         self.metrics.bytes_copied(Stage::Load, u64::try_from(loaded.accounting.bytes).unwrap_or(0));
         self.metrics.chunk_settled(loaded.recorded.outcome().as_str());
         for (stage, millis) in [

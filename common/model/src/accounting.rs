@@ -24,6 +24,18 @@ pub struct Accounting {
     /// defect of the source, which leaves open which of them is right. The one that was read last was taken.
     #[serde(default)]
     pub ambiguous: i64,
+    /// Of the updated rows, those whose key and watermark the target had already, with other values: two such rows of
+    /// the source in different chunks, or a source that changes rows without moving their watermark. The later one
+    /// stands, and only the source can say which is right.
+    #[serde(default)]
+    pub tied: i64,
+    /// Rows that were sent without a watermark; they are read in every run.
+    #[serde(default)]
+    pub null_watermarks: i64,
+    /// Of the kept rows, those without a watermark whose row at the target has one: it became NULL at the source, so
+    /// nothing says which is newer.
+    #[serde(default)]
+    pub watermark_lost: i64,
 }
 
 impl Accounting {
@@ -36,6 +48,19 @@ impl Accounting {
             ("kept", self.kept),
             ("deduplicated", self.deduplicated),
             ("quarantined", self.quarantined),
+        ]
+    }
+
+    /// What asks for a look, by the word of reports and metrics. Not a part of the sum: these rows (`nulled`: values) are
+    /// in the counts of [`Accounting::outcomes`].
+    #[must_use]
+    pub const fn doubts(&self) -> [(&'static str, i64); 5] {
+        [
+            ("nulled", self.nulled),
+            ("ambiguous", self.ambiguous),
+            ("tied", self.tied),
+            ("null_watermark", self.null_watermarks),
+            ("watermark_lost", self.watermark_lost),
         ]
     }
 

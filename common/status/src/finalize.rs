@@ -107,8 +107,12 @@ pub struct Loaded {
     pub deletes_before: Option<i64>,
     /// Other entries of the run load the same target.
     pub is_shared: bool,
+    /// Rows of its completed chunks that met a row of their key: updated or kept.
+    pub met: i64,
     /// Rows its completed chunks set aside.
     pub quarantined: i64,
+    /// The current execution.
+    pub execution: i32,
     pub completed_chunks: i64,
     /// Open, failed or cancelled.
     pub not_completed_chunks: i64,
@@ -128,6 +132,8 @@ pub async fn loaded_rows(client: &Client, table: TableId) -> Result<Loaded, Stor
         was_empty: row.try_get("was_empty")?,
         deletes_before: row.try_get("deletes_before")?,
         is_shared: row.try_get("is_shared")?,
+        met: row.try_get("met_rows")?,
+        execution: row.try_get("execution")?,
         quarantined: row.try_get("quarantined_rows")?,
         completed_chunks: row.try_get("completed")?,
         not_completed_chunks: row.try_get("not_completed")?,
@@ -224,6 +230,9 @@ pub async fn finish_finalize(
         bytes: row.try_get("bytes")?,
         nulled: row.try_get("nulled_values")?,
         ambiguous: row.try_get("ambiguous_rows")?,
+        tied: row.try_get("tied_rows")?,
+        null_watermarks: row.try_get("null_watermark_rows")?,
+        watermark_lost: row.try_get("watermark_lost_rows")?,
     };
     transaction.commit().await?;
     let recorded = Recorded::table(claim.run, claim.table, Outcome::Table(state));

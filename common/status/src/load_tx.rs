@@ -20,6 +20,7 @@ const LOCK: &str = include_str!("sql/try_lock_chunk_key.sql");
 const CHECK: &str = include_str!("sql/check_fence_mine.sql");
 const COMPLETE: &str = include_str!("sql/complete_chunk_if_fence_mine.sql");
 const QUARANTINE: &str = include_str!("sql/insert_quarantined_rows.sql");
+const LOCK_BAD_ROWS: &str = include_str!("sql/lock_bad_rows_of_table.sql");
 const QUARANTINED: &str = include_str!("sql/count_quarantined_rows_of_table.sql");
 const READ: &str = include_str!("sql/read_chunk.sql");
 
@@ -122,12 +123,15 @@ impl<'c> LoadTx<'c> {
         Ok(())
     }
 
-    /// Rows that the other chunks of the execution have set aside, as far as they are committed.
+    /// Rows that the other chunks of the execution have set aside. Chunks of the table that ask wait for each other's
+    /// end, so that none of them is missed: who asks, commits soon or not at all.
     ///
     /// # Errors
     /// What PostgreSQL says.
     pub async fn quarantined_elsewhere(&self) -> Result<i64, StoreError> {
         let id = self.chunk.id;
+        // A statement of its own: the count's snapshot must be younger than the key.
+        self.transaction.execute(LOCK_BAD_ROWS, &[&id.table.0]).await?;
         Ok(self
             .transaction
             .query_one(QUARANTINED, &[&id.table.0, &id.number])
@@ -167,6 +171,9 @@ impl<'c> LoadTx<'c> {
                     &times.load_ms,
                     &accounting.nulled,
                     &accounting.ambiguous,
+                    &accounting.tied,
+                    &accounting.null_watermarks,
+                    &accounting.watermark_lost,
                 ],
             )
             .await;

@@ -55,6 +55,7 @@ pub struct Metrics {
     chunks_settled: IntCounterVec,
     rows_loaded: IntCounter,
     rows: IntCounterVec,
+    rows_doubtful: IntCounterVec,
     bytes_copied: IntCounterVec,
     stage_duration: HistogramVec,
     errors: IntCounterVec,
@@ -97,6 +98,12 @@ impl Metrics {
                 "thaw_rows_total",
                 "rows read and committed, by what became of them",
                 "outcome",
+            )?,
+            rows_doubtful: counters(
+                r,
+                "thaw_rows_doubtful_total",
+                "rows committed that the source or the target makes doubtful, by why; of thaw_rows_total",
+                "reason",
             )?,
             rows_loaded: counter(r, "thaw_rows_loaded_total", "rows inserted or updated and committed")?,
             bytes_copied: counters(
@@ -147,6 +154,11 @@ impl Metrics {
     /// Rows that were read, after the commit; `outcome` is a word of the accounting.
     pub fn rows_accounted(&self, outcome: &str, rows: u64) {
         self.rows.with_label_values(&[outcome]).inc_by(rows);
+    }
+
+    /// Rows that were committed and that somebody should look at; `reason` is a word of the accounting.
+    pub fn rows_doubtful(&self, reason: &str, rows: u64) {
+        self.rows_doubtful.with_label_values(&[reason]).inc_by(rows);
     }
 
     /// Bytes that passed a stage.
@@ -232,6 +244,7 @@ mod tests {
         metrics.chunk_settled("completed");
         metrics.rows_loaded(50_000);
         metrics.rows_accounted("kept", 7);
+        metrics.rows_doubtful("tied", 1);
         metrics.bytes_copied(Stage::Load, 4096);
         metrics.stage_took(Stage::Fetch, Duration::from_millis(1500));
         metrics.finalize_took("analyze", Duration::from_millis(20));
@@ -245,6 +258,7 @@ mod tests {
             "thaw_chunks_settled_total{outcome=\"completed\"} 1",
             "thaw_rows_loaded_total 50000",
             "thaw_rows_total{outcome=\"kept\"} 7",
+            "thaw_rows_doubtful_total{reason=\"tied\"} 1",
             "thaw_bytes_copied_total{stage=\"load\"} 4096",
             "thaw_stage_duration_seconds_count{stage=\"fetch\"} 1",
             "thaw_finalize_duration_seconds_count{step=\"analyze\"} 1",

@@ -47,6 +47,24 @@ pub(super) fn warnings(table: &TableProgress) -> Vec<String> {
             counts.ambiguous
         ));
     }
+    if counts.tied > 0 {
+        warnings.push(format!(
+            "{} row(s) replaced a row of the same key and watermark by other values: the source holds two such rows, or \
+             changes rows without moving their watermark, and then later runs do not see every change",
+            counts.tied
+        ));
+    }
+    if counts.null_watermarks > 0 {
+        warnings
+            .push(format!("{} row(s) have no watermark and are read in every run", counts.null_watermarks));
+    }
+    if counts.watermark_lost > 0 {
+        warnings.push(format!(
+            "{} row(s) were kept as they are: they have a watermark at the target and none at the source any more; \
+             `planner run --full --table {name}` does not replace them either, mend the watermark at the source",
+            counts.watermark_lost
+        ));
+    }
     for decision in table.decisions.iter().filter(|decision| differs(decision)) {
         warnings.push(format!("{}: {}", decision.subject, decision.reason));
     }

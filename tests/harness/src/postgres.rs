@@ -136,6 +136,31 @@ impl PostgresServer {
         self.launch()
     }
 
+    /// No file of the server may become longer than this (`None`: as long as it likes), in its sessions of now and those
+    /// to come. To a session whose table is at the limit, the disk is full: PostgreSQL answers 53100. Above 17 MB, so that
+    /// WAL is not met; half a page more than the table has, so that the write that fails is cut short, as on a full disk.
+    ///
+    /// # Errors
+    /// It is not running, or its limits are not ours to set.
+    pub fn limit_file_size(&self, bytes: Option<u64>) -> Result<()> {
+        let Some(child) = &self.child else { bail!("PostgreSQL is not running") };
+        let postmaster = child.id();
+        // The soft limit, by the server's own user: anybody may raise it again, and root may be without the right to.
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        for process in std::iter::once(postmaster).chain(children(postmaster)?) {
+            let mut prlimit = child::command("prlimit", self.user.as_ref(), "KILL");
+            prlimit.arg(format!("--pid={process}")).arg(format!("--fsize={limit}:"));
+            let output = prlimit.output().context("cannot run prlimit (util-linux)")?;
+            let is_gone = !Path::new(&format!("/proc/{process}")).exists();
+            ensure!(
+                output.status.success() || is_gone,
+                "prlimit failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(())
+    }
+
     fn end(&mut self, signal: Signal) -> Result<()> {
         let Some(mut child) = self.child.take() else { bail!("PostgreSQL is not running") };
         child.signal(signal)?;
@@ -220,6 +245,21 @@ impl Drop for PostgresServer {
             }
         }
     }
+}
+
+/// The processes whose parent this is.
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(id) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // The second field is a name in parentheses, which may hold spaces; the fourth is the parent.
+        let of = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(1)?.parse().ok());
+        if of == Some(parent) {
+            found.push(id);
+        }
+    }
+    Ok(found)
 }
 
 /// The last lines of a log, for error messages.

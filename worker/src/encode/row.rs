@@ -43,6 +43,8 @@ pub struct BadRow {
 pub struct Encoded {
     /// Rows the source sent, bad ones included.
     pub rows: i64,
+    /// Rows, but for those set aside, without a watermark.
+    pub null_watermarks: i64,
     /// Values that became NULL under `on_bad_row = null`.
     pub nulled: u64,
     /// Bytes of COPY data.
@@ -89,6 +91,8 @@ pub struct RowEncoder {
     scratch: String,
     row: RowInProgress,
     row_limit: usize,
+    /// Which of the cells is the watermark.
+    watermark: Option<usize>,
     /// Where bad rows keep their values.
     keeper: Option<ValueKeeper>,
     encoded: Encoded,
@@ -104,6 +108,8 @@ struct RowInProgress {
     start: usize,
     /// Cells received.
     cells: usize,
+    /// The watermark is NULL.
+    is_unmarked: bool,
     /// The first value that was bad.
     fault: Option<(usize, BadValue)>,
 }
@@ -140,6 +146,11 @@ impl RowEncoder {
             scratch: String::new(),
             row,
             row_limit: ROW_BYTES,
+            watermark: plan
+                .load
+                .watermark
+                .as_ref()
+                .and_then(|watermark| plan.columns.iter().position(|column| column.target == *watermark)),
             keeper: (plan.bad_rows.keep_values && plan.bad_rows.on_bad_row == OnBadRow::Quarantine)
                 .then(|| ValueKeeper::new(plan)),
             encoded: Encoded::default(),
@@ -147,6 +158,13 @@ impl RowEncoder {
             output,
         };
         Ok((encoder, EncodedRows { pieces }))
+    }
+
+    /// Refuses rows longer than this, in bytes of COPY data, instead of those that the server could not hold.
+    #[must_use]
+    pub fn with_row_limit(mut self, bytes: usize) -> Self {
+        self.row_limit = bytes.min(ROW_BYTES);
+        self
     }
 
     /// Names the statement whose rows come: quarantined rows carry it.
@@ -240,6 +258,7 @@ impl RowSink for RowEncoder {
             return Err(EncodeError::Shape);
         }
         self.row.cells += 1;
+        self.row.is_unmarked |= value.is_none() && self.watermark == Some(column);
         if let Some(keeper) = &mut self.keeper {
             keeper.cell(value);
         }
@@ -265,8 +284,12 @@ impl RowSink for RowEncoder {
         self.encoded.rows += 1;
         match self.row.fault.take() {
             Some((index, reason)) => self.set_aside(index, reason)?,
-            None if self.with_ordinal => self.writer.int8(self.encoded.rows),
-            None => {}
+            None => {
+                self.encoded.null_watermarks += i64::from(self.row.is_unmarked);
+                if self.with_ordinal {
+                    self.writer.int8(self.encoded.rows);
+                }
+            }
         }
         if let Some(keeper) = &mut self.keeper {
             keeper.forget();

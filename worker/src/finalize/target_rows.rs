@@ -179,6 +179,8 @@ mod tests {
 
     fn loaded() -> Loaded {
         Loaded {
+            met: 0,
+            execution: 1,
             fetched: 10,
             inserted: 8,
             inserted_ever: 9,

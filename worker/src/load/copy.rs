@@ -4,7 +4,7 @@ use thaw_model::TablePlan;
 use thaw_status::LoadTx;
 
 use super::stream::Stream;
-use super::{LoadError, Written, sql};
+use super::{LoadError, Written, sql, target_changes};
 use crate::encode::Encoded;
 
 /// Streams the rows into the target.
@@ -14,11 +14,9 @@ pub(super) async fn load(
     rows: &mut Stream,
 ) -> Result<(Encoded, Written), LoadError> {
     tx.transaction().batch_execute(&sql::try_target(plan)).await?;
+    target_changes::check(tx.transaction(), plan).await?;
     let (encoded, copied) = rows.copy_in(tx.transaction(), &sql::copy_into_target(plan)).await?;
     // A trigger may refuse rows; they are kept out by the target's own rule, and counted as such.
     let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
-    Ok((
-        encoded,
-        Written { inserted: copied, updated: 0, kept: sent - copied, deduplicated: 0, ambiguous: 0 },
-    ))
+    Ok((encoded, Written { inserted: copied, kept: sent - copied, ..Written::default() }))
 }

@@ -35,6 +35,10 @@ pub enum LoadError {
     /// PostgreSQL took another number of rows than were sent.
     #[error("sent {sent} rows to a staging table that received {received}")]
     WrongStagedCount { sent: i64, received: i64 },
+    /// The target is not what the plan was made for. `change` holds names and types only; `cause` is what the server
+    /// said of it, where it was the server that noticed.
+    #[error("the target is not as it was planned: {change}{}", cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
+    TargetChanged { change: String, cause: Option<PgError> },
     /// No row came for too long while a COPY was open.
     #[error("the source sent nothing for {seconds} s while a copy was open")]
     SourceStalled { seconds: u64 },
@@ -97,7 +101,9 @@ impl Classify for LoadError {
             Self::WrongRowCount { .. } | Self::WrongStagedCount { .. } | Self::SourceStalled { .. } => {
                 Disposition::Retry
             }
-            Self::NoArbiter | Self::TooManyBadRows { .. } => Disposition::HaltTable,
+            Self::NoArbiter | Self::TooManyBadRows { .. } | Self::TargetChanged { .. } => {
+                Disposition::HaltTable
+            }
         }
     }
 
@@ -107,6 +113,8 @@ impl Classify for LoadError {
             Self::Postgres(error) => return error.class(),
             Self::Store(error) => return error.class(),
             Self::Commit(error) => return error.class(),
+            Self::TargetChanged { cause: Some(cause), .. } => return cause.class(),
+            Self::TargetChanged { cause: None, .. } => "target_changed",
             Self::DuplicateKey { .. } => "sqlstate_23505",
             Self::WrongRowCount { .. } => "wrong_row_count",
             Self::WrongStagedCount { .. } => "wrong_staged_count",

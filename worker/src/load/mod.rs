@@ -10,6 +10,7 @@ mod insert_only;
 mod sql;
 mod stage;
 mod stream;
+mod target_changes;
 mod upsert;
 
 use std::future::Future;
@@ -115,6 +116,8 @@ struct Written {
     kept: i64,
     deduplicated: i64,
     ambiguous: i64,
+    tied: i64,
+    watermark_lost: i64,
 }
 
 /// Loads the rows that `feed` encodes and commits them with the chunk's completion.
@@ -139,7 +142,8 @@ where
         Ok(loaded) => Ok(loaded),
         Err(error) => {
             wait_for_rollback(client).await;
-            Err(name_duplicate(client, request, error).await)
+            let error = name_duplicate(client, request, error).await;
+            Err(target_changes::explain(client, (request.plan, request.way), error).await)
         }
     }
 }
@@ -229,6 +233,9 @@ async fn commit(
         bytes: encoded.bytes,
         nulled: i64::try_from(encoded.nulled).unwrap_or(i64::MAX),
         ambiguous: written.ambiguous,
+        tied: written.tied,
+        null_watermarks: encoded.null_watermarks,
+        watermark_lost: written.watermark_lost,
     };
     thaw_faults::reach("before_complete");
     request.completion_sent.store(true, Ordering::SeqCst);
@@ -251,8 +258,7 @@ fn check_row_count(request: &LoadRequest<'_>, encoded: &Encoded) -> Result<(), L
     }
 }
 
-/// Bad rows beside their chunk, up to the limit of the table. Chunks that commit at the same time do not see each
-/// other's: the finalizer looks once more.
+/// Bad rows beside their chunk, up to the limit of the table, which no chunk passes: the one that would is refused.
 async fn set_aside(tx: &LoadTx<'_>, request: &LoadRequest<'_>, encoded: &Encoded) -> Result<(), LoadError> {
     if encoded.bad_rows.is_empty() {
         return Ok(());

@@ -81,7 +81,7 @@ pub(super) fn copy_into_stage(plan: &TablePlan) -> String {
     )
 }
 
-/// Merges the stage into the target and counts in the server: one row `(newest, inserted, updated)`.
+/// Merges the stage into the target and counts in the server: one row `(newest, inserted, updated, tied)`.
 ///
 /// ON CONFLICT locks every row it meets, also those whose WHERE then refuses the write. So rows that do not differ, or
 /// are older, are left out by a join first. What the join saw may be another row by the time it is written: the same
@@ -97,8 +97,9 @@ pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> Strin
         changed.iter().map(|column| format!("{0} = excluded.{0}", column.target.quoted())).collect();
     let was_inserted =
         if shape.partitioned { format!("not {}", was_there(plan, arbiter)) } else { "t.xmax = 0".to_owned() };
+    let (tie, tied) = ties(plan, arbiter);
     format!(
-        "{newest}, changed as (select newest.* from newest left join {target} as t on {same_key} \
+        "{newest}, changed as (select newest.*{tie} from newest left join {target} as t on {same_key} \
          where {is_absent} or ({seen})), \
          written as (insert into {target} as t ({columns}){overriding} \
          select {columns} from changed order by {keys} \
@@ -106,7 +107,8 @@ pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> Strin
          where {guard} \
          returning {was_inserted} as inserted) \
          select (select count(*) from newest) as newest, \
-         count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated from written",
+         count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated, \
+         {tied} as tied from written",
         newest = newest(plan, arbiter, shape),
         target = target(plan),
         same_key = same_key(arbiter),
@@ -126,7 +128,8 @@ pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> 
         "{newest}, missing as (select newest.* from newest left join {target} as t on {same_key} where {is_absent}), \
          written as (insert into {target} ({columns}){overriding} \
          select {columns} from missing order by {keys} on conflict ({keys}) do nothing returning 1) \
-         select (select count(*) from newest) as newest, count(*) as inserted, 0::bigint as updated from written",
+         select (select count(*) from newest) as newest, count(*) as inserted, 0::bigint as updated, \
+         0::bigint as tied from written",
         newest = newest(plan, arbiter, shape),
         target = target(plan),
         same_key = same_key(arbiter),
@@ -135,6 +138,33 @@ pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> 
         overriding = overriding(plan),
         keys = name_list(&arbiter.columns),
     )
+}
+
+/// A column of the changed rows that says which of them the target has with the same watermark, and their count. Where
+/// rows have no watermark, or it is a part of the key, a tie says nothing.
+fn ties(plan: &TablePlan, arbiter: &Arbiter) -> (String, String) {
+    match watermark(plan).filter(|watermark| !arbiter.columns.contains(watermark)) {
+        None => (String::new(), "0::bigint".to_owned()),
+        Some(watermark) => {
+            let (name, tie) = (watermark.quoted(), unused(plan, "thaw_tie").quoted());
+            (
+                format!(", t.{name} = newest.{name} as {tie}"),
+                format!("(select count(*) from changed where {tie})"),
+            )
+        }
+    }
+}
+
+/// Before the merge: the rows without a watermark that will be kept out by a row with one. `None`: rows have none.
+pub(super) fn watermark_lost(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> Option<String> {
+    let name = watermark(plan)?.quoted();
+    Some(format!(
+        "{newest} select count(*) as kept from newest join {target} as t on {same_key} \
+         where newest.{name} is null and t.{name} is not null",
+        newest = newest(plan, arbiter, shape),
+        target = target(plan),
+        same_key = same_key(arbiter),
+    ))
 }
 
 /// The row of `side` is not older than the target's `t`, and differs from it.
@@ -262,9 +292,14 @@ fn target(plan: &TablePlan) -> String {
     format!("{}.{}", plan.target.schema.quoted(), plan.target.table.quoted())
 }
 
-/// A name for the position column that no loaded column has.
+/// The position column.
 fn ordinal(plan: &TablePlan) -> PgIdent {
-    let mut name = "thaw_ordinal".to_owned();
+    unused(plan, "thaw_ordinal")
+}
+
+/// A name that no loaded column has.
+fn unused(plan: &TablePlan, name: &str) -> PgIdent {
+    let mut name = name.to_owned();
     while plan.columns.iter().any(|column| column.target.as_str() == name) {
         name.push('_');
     }

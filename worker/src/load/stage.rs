@@ -6,7 +6,7 @@ use thaw_model::plan::Arbiter;
 use thaw_status::LoadTx;
 
 use super::stream::Stream;
-use super::{LoadError, Written, sql};
+use super::{LoadError, Written, sql, target_changes};
 use crate::encode::Encoded;
 
 /// A stage of fewer rows is merged by index look-ups however it is estimated.
@@ -18,6 +18,8 @@ pub(super) struct Staged {
     pub(super) rows: i64,
     /// Some key stands in more than one of them.
     pub(super) repeated: bool,
+    /// Of the kept rows: without a watermark, which the target's row has.
+    pub(super) watermark_lost: i64,
 }
 
 /// Creates the stage and streams the rows into it.
@@ -27,6 +29,7 @@ pub(super) async fn fill(
     rows: &mut Stream,
 ) -> Result<(Encoded, Staged), LoadError> {
     tx.transaction().batch_execute(&sql::create_stage(plan)).await?;
+    target_changes::check(tx.transaction(), plan).await?;
     let (encoded, received) = rows.copy_in(tx.transaction(), &sql::copy_into_stage(plan)).await?;
     let sent = encoded.rows - i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
     if received != sent {
@@ -37,7 +40,7 @@ pub(super) async fn fill(
     }
     let repeated =
         tx.transaction().query_one(&sql::has_repeated_keys(arbiter), &[]).await?.try_get("repeated")?;
-    Ok((encoded, Staged { rows: received, repeated }))
+    Ok((encoded, Staged { rows: received, repeated, watermark_lost: 0 }))
 }
 
 /// Runs the merge and reads its one row of counts: `newest` rows had a key of their own among the `staged`.
@@ -51,10 +54,20 @@ pub(super) async fn merge(
     let newest: i64 = row.try_get("newest")?;
     let inserted: i64 = row.try_get("inserted")?;
     let updated: i64 = row.try_get("updated")?;
+    let tied: i64 = row.try_get("tied")?;
     let deduplicated = staged.rows - newest;
     let ambiguous = match deduplicated {
         0 => 0,
         _ => tx.transaction().query_one(&sql::ambiguous(plan, arbiter), &[]).await?.try_get("ambiguous")?,
     };
-    Ok(Written { inserted, updated, kept: newest - inserted - updated, deduplicated, ambiguous })
+    let kept = newest - inserted - updated;
+    Ok(Written {
+        inserted,
+        updated,
+        kept,
+        deduplicated,
+        ambiguous,
+        tied,
+        watermark_lost: staged.watermark_lost,
+    })
 }

@@ -18,8 +18,11 @@ pub(super) async fn load(
     let (schema, table) = (plan.target.schema.as_str(), plan.target.table.as_str());
     let partitioned: bool =
         tx.transaction().query_one(sql::IS_PARTITIONED, &[&schema, &table]).await?.try_get(0)?;
-    let (encoded, staged) = stage::fill(tx, (plan, arbiter), rows).await?;
+    let (encoded, mut staged) = stage::fill(tx, (plan, arbiter), rows).await?;
     let shape = Shape { partitioned, repeated: staged.repeated };
+    if let (1.., Some(statement)) = (encoded.null_watermarks, sql::watermark_lost(plan, arbiter, shape)) {
+        staged.watermark_lost = tx.transaction().query_one(&statement, &[]).await?.try_get("kept")?;
+    }
     let written = stage::merge(tx, (plan, arbiter), &sql::upsert(plan, arbiter, shape), staged).await?;
     Ok((encoded, written))
 }

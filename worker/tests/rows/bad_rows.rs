@@ -263,3 +263,51 @@ async fn a_key_that_the_column_would_change_is_a_bad_row() {
         assert_eq!(reason(encode(&plan, bad).await), None, "{pg_type}");
     }
 }
+
+/// As a row of more than 1 GB: the value with which it would pass the limit is refused before it is written.
+#[tokio::test]
+async fn a_row_above_1_gb_is_a_bad_row_before_it_takes_memory() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await.expect("connects");
+    let text = S::Text { length: None };
+    let third = "canary ".repeat(60);
+    let rows = || {
+        vec![
+            vec![cell("a"), cell("b"), cell("c")],
+            vec![cell(&third); 3],
+            vec![cell("a"), None, cell(&third)],
+        ]
+    };
+    for policy in [OnBadRow::Fail, OnBadRow::Quarantine, OnBadRow::Null] {
+        let create = "drop table if exists t; create table t (u text, v text, w text)";
+        client.batch_execute(create).await.expect("creates");
+        let mut plan = plan_for(&client, "t", &[("u", text), ("v", text), ("w", text)]).await;
+        plan.bad_rows.on_bad_row = policy;
+        let (encoder, pieces) = RowEncoder::new(&plan, false).expect("a plan");
+        let loads = copy_all(&client, "t", "u, v, w", pieces);
+        let (encoded, _) = tokio::join!(feed(encoder.with_row_limit(1_000), rows()), loads);
+        let read = client.query("select w from t order by ctid", &[]).await.expect("reads");
+        let read: Vec<Option<String>> = read.iter().map(|row| row.get(0)).collect();
+        let (first, last) = (Some("c".to_owned()), Some(third.clone()));
+        match (policy, encoded) {
+            (OnBadRow::Fail, Err(error)) => {
+                let text = "row 2 of the chunk, column \"w\": the row is longer than 1 GB";
+                assert_eq!((error.to_string().as_str(), error.disposition()), (text, Disposition::Fatal));
+                assert_eq!(read, Vec::<Option<String>>::new());
+            }
+            (OnBadRow::Quarantine, Ok(encoded)) => {
+                assert_eq!((encoded.rows, encoded.bad_rows.len()), (3, 1));
+                assert_eq!(
+                    (encoded.bad_rows[0].ordinal, encoded.bad_rows[0].reason),
+                    (2, BadValue::RowTooLong)
+                );
+                assert_eq!(read, [first, last], "nothing else is lost");
+            }
+            (OnBadRow::Null, Ok(encoded)) => {
+                assert_eq!((encoded.rows, encoded.nulled), (3, 1));
+                assert_eq!(read, [first, None, last]);
+            }
+            (_, other) => panic!("{policy:?}: {other:?}"),
+        }
+    }
+}

@@ -6,7 +6,7 @@ use thaw_model::{Classify as _, Disposition, PgIdent, SourceType as S, TablePlan
 use thaw_worker::encode::EncodeError;
 use thaw_worker::load::LoadError;
 
-use crate::chunks::Store;
+use crate::chunks::{Store, attempt};
 use crate::support::{Cell, cell, plan_for};
 
 const TEXT: S = S::Text { length: None };
@@ -212,6 +212,94 @@ async fn the_limit_of_bad_rows_is_the_tables_not_the_chunks() {
     store.attempt(&plan, &chunks[2], &one_bad).await.expect("three are");
     assert_eq!(store.rows("select v from t order by v").await, ["1", "2"]);
     assert_eq!(store.rows("select count(*) from migration_status.quarantined_rows").await, ["3"]);
+}
+
+/// Two chunks that commit at the same time, with two bad rows each of three that are allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_bad_rows_holds_for_chunks_that_commit_at_the_same_time() {
+    let mut store = Store::create("create table t (v int)").await;
+    let mut plan = plan_for(&store.client, "t", &[("v", TEXT)]).await;
+    plan.bad_rows.on_bad_row = OnBadRow::Quarantine;
+    plan.bad_rows.max_bad_rows = 3;
+    let two_bad = [vec![cell("1")], vec![cell("x")], vec![cell("y")]];
+    for _ in 0..20 {
+        store.client.batch_execute("truncate t, migration_status.quarantined_rows").await.expect("empties");
+        let chunks = store.claimed_chunks(&plan, &[None, None]).await;
+        let mut sessions =
+            [store.pool.get().await.expect("connects"), store.pool.get().await.expect("connects")];
+        let [first, second] = &mut sessions;
+        let ends = tokio::join!(
+            attempt(first, &plan, &chunks[0], &two_bad),
+            attempt(second, &plan, &chunks[1], &two_bad)
+        );
+        let refused: Vec<LoadError> = [ends.0.err(), ends.1.err()].into_iter().flatten().collect();
+        let [LoadError::TooManyBadRows { limit: 3, found: 4 }] = refused.as_slice() else {
+            panic!("one of the two is refused: {refused:?}")
+        };
+        assert_eq!(store.rows("select v from t").await, ["1"]);
+        assert_eq!(store.rows("select count(*) from migration_status.quarantined_rows").await, ["2"]);
+    }
+}
+
+const MARKED: &str = "create table t (id int primary key, v text, at timestamp)";
+
+async fn marked(store: &Store, mode: LoadMode) -> TablePlan {
+    crate::merge::keyed(store, mode).await
+}
+
+/// Across chunks the target's row stands for the other one: the same key, the same watermark, other values.
+#[tokio::test]
+async fn rows_that_differ_under_one_key_and_watermark_in_two_chunks_are_counted_as_tied() {
+    for copies in [false, true] {
+        let mut store = Store::create(MARKED).await;
+        let mut plan = marked(&store, LoadMode::Upsert).await;
+        plan.load.copy_first = copies;
+        plan.load.on_duplicate = thaw_model::plan::OnDuplicate::Upsert;
+        let of = |id: &str, v: &str, at: &str| vec![cell(id), cell(v), cell(at)];
+        let first = [of("1", "a", "60"), of("2", "a", "60"), of("3", "a", "60"), of("4", "a", "60")];
+        // The same row, an older and a newer one, one nobody can choose, and a new one.
+        let second = [
+            of("1", "a", "60"),
+            of("2", "b", "0"),
+            of("3", "b", "120"),
+            of("4", "b", "60"),
+            of("5", "a", "60"),
+        ];
+        let counts = store.load(&plan, &first).await.expect("loads").0.accounting;
+        assert_eq!((counts.inserted, counts.tied), (4, 0));
+        let counts = store.load(&plan, &second).await.expect("loads").0.accounting;
+        assert!(counts.is_balanced(), "{counts:?}");
+        assert_eq!((counts.inserted, counts.updated, counts.kept, counts.tied), (1, 2, 2, 1));
+        let found = store.rows("select id, v from t order by id").await;
+        assert_eq!(found, ["1|a", "2|a", "3|b", "4|b", "5|a"], "of equal ones the later stands");
+        let stored = store.rows("select sum(tied_rows) from migration_status.migration_chunk_status").await;
+        assert_eq!(stored, ["1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_watermark_that_became_null_keeps_the_row_and_is_reported() {
+    let mut store = Store::create(MARKED).await;
+    let plan = marked(&store, LoadMode::Upsert).await;
+    let of = |id: &str, v: &str, at: Option<&str>| vec![cell(id), cell(v), at.map(ToOwned::to_owned)];
+    let first = [of("1", "a", Some("60")), of("2", "a", None), of("3", "a", Some("60"))];
+    let counts = store.load(&plan, &first).await.expect("loads").0.accounting;
+    assert_eq!((counts.inserted, counts.null_watermarks, counts.watermark_lost), (3, 1, 0));
+    let second = [
+        of("1", "b", None),
+        // Without one on both sides: nothing says that it is older.
+        of("2", "b", None),
+        // Has another row of its key in the chunk, which has one.
+        of("3", "c", None),
+        of("3", "b", Some("120")),
+        of("4", "a", None),
+    ];
+    let counts = store.load(&plan, &second).await.expect("loads").0.accounting;
+    assert!(counts.is_balanced(), "{counts:?}");
+    assert_eq!((counts.inserted, counts.updated, counts.kept, counts.deduplicated), (1, 2, 1, 1));
+    assert_eq!((counts.null_watermarks, counts.watermark_lost), (4, 1));
+    let found = store.rows("select id, v from t order by id").await;
+    assert_eq!(found, ["1|a", "2|b", "3|b", "4|a"]);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use thaw_model::target_type::{NumericModifier, TargetType, TextKind};
 use thaw_model::{
     ChunkId, ChunkRange, Job, PgIdent, RunId, RunState, SfIdent, SourceType, TableId, WorkerId,
 };
+use thaw_queue::Publisher as _;
 use thaw_queue::in_process::{InProcessConsumer, InProcessPublisher, InProcessQueue};
 use thaw_status::progress::{self, TableProgress};
 use thaw_status::{FleetSettings, NewChunk, NewPlan, NewRun, NewTable, Reservation};
@@ -55,6 +56,11 @@ pub(crate) struct Running {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
+        Self::on(TestDatabase::create().await).await
+    }
+
+    /// With this database as the target.
+    pub(crate) async fn on(target: TestDatabase) -> Self {
         let options = EmulatorOptions { arguments: vec!["--calm".to_owned()], ..EmulatorOptions::default() };
         let emulator = Emulator::start(TestDatabase::create().await, &options).await.expect("the emulator");
         let rows: Vec<String> = (1..=ROWS).map(|id| format!("({id}, 'row {id}', {id}.25)")).collect();
@@ -67,7 +73,6 @@ impl Rig {
             ])
             .await
             .expect("the source table");
-        let target = TestDatabase::create().await;
         let mut client = target.connect().await.expect("connects");
         client
             .batch_execute("create table t (id bigint primary key, name text, amount numeric(12,2))")
@@ -146,6 +151,22 @@ impl Rig {
             decisions: Vec::new(),
             left_out: Vec::new(),
         }
+    }
+
+    /// Only the first chunk may be claimed, until [`Rig::release`].
+    pub(crate) async fn hold_all_but_the_first(&self, planned: Planned) {
+        let hold = "update migration_status.migration_chunk_status set due_at = 'infinity', redispatch_at = 'infinity'
+                    where table_id = $1 and chunk_no > 0";
+        self.client.execute(hold, &[&planned.table.0]).await.expect("held");
+    }
+
+    /// The other chunks may be claimed as well, and are hinted at.
+    pub(crate) async fn release(&self, planned: Planned) {
+        let release =
+            "update migration_status.migration_chunk_status set due_at = '-infinity', redispatch_at = now()
+                       where table_id = $1 and chunk_no > 0";
+        self.client.execute(release, &[&planned.table.0]).await.expect("released");
+        self.queue.publisher().publish(&self.hints(planned)).await.expect("published");
     }
 
     /// Hints for every chunk of the plan.

@@ -10,7 +10,7 @@ use thaw_worker::{Exit, WorkerOptions};
 use crate::rig::{CHUNKS, DEADLINE, ROWS, Rig, all_rows};
 
 /// Sends a GET by hand and returns the answer, status line included.
-async fn get(address: std::net::SocketAddr, path: &str) -> anyhow::Result<String> {
+pub(crate) async fn get(address: std::net::SocketAddr, path: &str) -> anyhow::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n");

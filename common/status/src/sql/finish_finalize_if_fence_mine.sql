@@ -12,6 +12,7 @@ set status = case when t.error_class is null and $4::text is null and s.not_comp
     fetched_rows = s.fetched_rows, inserted_rows = s.inserted_rows, updated_rows = s.updated_rows,
     kept_rows = s.kept_rows, deduplicated_rows = s.deduplicated_rows, quarantined_rows = s.quarantined_rows,
     bytes = s.bytes, nulled_values = s.nulled_values, ambiguous_rows = s.ambiguous_rows,
+    tied_rows = s.tied_rows, null_watermark_rows = s.null_watermark_rows, watermark_lost_rows = s.watermark_lost_rows,
     decisions = coalesce((select jsonb_agg(d.decision order by d.place)
                           from jsonb_array_elements(t.decisions) with ordinality d (decision, place)
                           where not exists (select from jsonb_array_elements($6::jsonb) new (decision)
@@ -30,6 +31,9 @@ from (
          coalesce(sum(bytes) filter (where status = 'completed'), 0)::bigint as bytes,
          coalesce(sum(nulled_values) filter (where status = 'completed'), 0)::bigint as nulled_values,
          coalesce(sum(ambiguous_rows) filter (where status = 'completed'), 0)::bigint as ambiguous_rows,
+         coalesce(sum(tied_rows) filter (where status = 'completed'), 0)::bigint as tied_rows,
+         coalesce(sum(null_watermark_rows) filter (where status = 'completed'), 0)::bigint as null_watermark_rows,
+         coalesce(sum(watermark_lost_rows) filter (where status = 'completed'), 0)::bigint as watermark_lost_rows,
          (array_agg(coalesce(error_class, status) order by status desc, chunk_no) filter (where status <> 'completed'))[1] as error_class,
          (array_agg(error_text order by status desc, chunk_no) filter (where status <> 'completed'))[1] as error_text
   from migration_status.migration_chunk_status
@@ -38,4 +42,5 @@ from (
 ) s
 where t.table_id = $1 and t.status = 'finalizing' and t.finalize_fence = $2 and t.finalize_worker = $3
 returning t.status, t.run_id, t.fetched_rows, t.inserted_rows, t.updated_rows, t.kept_rows, t.deduplicated_rows,
-  t.quarantined_rows, t.bytes, t.nulled_values, t.ambiguous_rows
+  t.quarantined_rows, t.bytes, t.nulled_values, t.ambiguous_rows,
+  t.tied_rows, t.null_watermark_rows, t.watermark_lost_rows

@@ -7,6 +7,8 @@ select count(*) filter (where c.execution = t.execution and c.status = 'complete
        coalesce(sum(c.inserted_rows) filter (where c.execution = t.execution and c.status = 'completed'), 0)::bigint as inserted_rows,
        coalesce(sum(c.quarantined_rows) filter (where c.execution = t.execution and c.status = 'completed'), 0)::bigint as quarantined_rows,
        coalesce(sum(c.inserted_rows), 0)::bigint as inserted_ever,
+       coalesce(sum(c.updated_rows + c.kept_rows) filter (where c.execution = t.execution and c.status = 'completed'), 0)::bigint as met_rows,
+       t.execution,
        t.truncated_at is not null as was_truncated,
        coalesce(t.target_was_empty, false) as was_empty,
        t.deletes_before,

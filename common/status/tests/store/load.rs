@@ -73,7 +73,7 @@ async fn a_client_that_ignores_the_lost_fence_commits_nothing_all_the_same() {
             sql,
             &[
                 &table, &number, &fence, &worker, &1_i64, &1_i64, &0_i64, &0_i64, &0_i64, &0_i64, &1_i64, &0,
-                &0, &0, &0_i64, &0_i64,
+                &0, &0, &0_i64, &0_i64, &0_i64, &0_i64, &0_i64,
             ],
         )
         .await;

@@ -86,12 +86,16 @@ fn line(table: &TableProgress) -> String {
     }
     line.push_str(" rows");
     for (count, what) in [
+        (rows.inserted, "inserted"),
         (rows.updated, "updated"),
         (rows.kept, "kept"),
         (rows.deduplicated, "deduplicated"),
         (rows.quarantined, "quarantined"),
         (rows.nulled, "values nulled"),
         (rows.ambiguous, "ambiguous"),
+        (rows.tied, "changed under the same watermark"),
+        (rows.null_watermarks, "without a watermark"),
+        (rows.watermark_lost, "kept although their watermark is gone"),
     ] {
         if count > 0 {
             push(&mut line, format_args!(", {} {what}", grouped(count)));
@@ -210,7 +214,7 @@ mod tests {
         let expected = "\
 run 00000000-0000-0000-0000-000000000000: running, started 2026-01-02 03:04:05 UTC, 1 h 01 min, planner waiting, last sign of life 1.5 s ago
 dw: running
-  public.orders  loading     12 of 28 chunks, 2 loading, 1 failed; 600,000 of 1,399,950 rows, 1,000 kept, 3 min 05 s
+  public.orders  loading     12 of 28 chunks, 2 loading, 1 failed; 600,000 of 1,399,950 rows, 599,000 inserted, 1,000 kept, 3 min 05 s
     sqlstate_23505: constraint orders_pkey
   public.a       planned     0 of 1 chunks; 0 rows";
         assert_eq!(text(&view()), expected);
