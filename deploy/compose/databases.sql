@@ -1,7 +1,10 @@
 -- The target has its own database (POSTGRES_DB); this one holds the emulated account.
 create database snowflake;
 \connect reporting
-create schema core;
+-- As in the field: an application owns the tables, and Thaw's roles become members of it (deploy/postgres/grants.sql).
+create role app nologin;
+create schema core authorization app;
+set role app;
 create table core.customer (
     "C_CUSTKEY" bigint primary key,
     "C_NAME" text not null,

@@ -1,39 +1,50 @@
 #!/bin/sh
-# Virtual host, users, permissions and policy of Thaw on a broker; idempotent. Wherever `rabbitmqctl` works:
+# Virtual host, users, permissions and policies of Thaw on a broker; idempotent. Wherever `rabbitmqctl` works:
 #
 #   THAW_PLANNER_PASSWORD=... THAW_WORKER_PASSWORD=... deploy/rabbitmq/setup.sh [VHOST]
 #
 # VHOST is `thaw` unless given. RABBITMQCTL: another command than `rabbitmqctl`, such as `rabbitmqctl -n rabbit@host`.
-# A password that is not set leaves that user's as it is.
+# A password that is not set leaves that user as it is.
 set -eu
 vhost=${1:-thaw}
 ctl=${RABBITMQCTL:-rabbitmqctl --quiet}
 
+# Everything in one file that only we can read: arguments can be seen by everybody on the machine.
+umask 077
+definitions=$(mktemp)
+trap 'rm -f "$definitions"' EXIT
+trap 'exit 1' INT TERM
+
+text() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
 user() { # name password
-    # Passwords go through stdin: arguments can be seen by everybody on the machine.
-    if $ctl list_users --no-table-headers | cut -f 1 | grep -qx "$1"; then
-        [ -z "$2" ] || printf '%s\n' "$2" | $ctl change_password "$1" >/dev/null
-    elif [ -n "$2" ]; then
-        printf '%s\n' "$2" | $ctl add_user "$1" >/dev/null
-    else
-        echo "user $1 does not exist: set its password in the environment" >&2
-        exit 1
-    fi
+    [ -z "$2" ] || printf '%s{"name": "%s", "password": %s, "tags": ""}' "$separator" "$1" "$(text "$2")"
+    [ -z "$2" ] || separator=', '
 }
+separator=''
+vhost=$(text "$vhost")
 
-$ctl list_vhosts --no-table-headers name | grep -qx "$vhost" || $ctl add_vhost "$vhost" >/dev/null
-user thaw_planner "${THAW_PLANNER_PASSWORD:-}"
-user thaw_worker "${THAW_WORKER_PASSWORD:-}"
-
-# configure, write, read. A publish to the default exchange is checked on amq.default alone. The worker declares the
-# queues again when somebody has deleted them, copies what it cannot read to thaw.dead, and reads nothing but chunks.
-$ctl set_permissions -p "$vhost" thaw_planner '^thaw\.' '^amq\.default$' '^$' >/dev/null
-$ctl set_permissions -p "$vhost" thaw_worker '^thaw\.' '^amq\.default$' '^thaw\.chunks$' >/dev/null
-
-# Thaw declares its queues with their type alone; everything else is the operator's. Hints are small and come again from
-# the status tables: no delivery limit may drop one silently, no queue may grow without end.
-$ctl set_policy -p "$vhost" --apply-to queues thaw-chunks '^thaw\.chunks$' \
-    '{"max-length-bytes": 1073741824, "overflow": "reject-publish"}' >/dev/null
-$ctl set_policy -p "$vhost" --apply-to queues thaw-dead '^thaw\.dead$' \
-    '{"max-length-bytes": 104857600, "overflow": "drop-head"}' >/dev/null
+# Permissions: a publish to the default exchange is checked on amq.default alone. The worker declares the queues again
+# when somebody has deleted them, copies what it cannot read to thaw.dead, and reads nothing but chunks.
+#
+# Policies: Thaw declares its queues with their type alone; everything else is the operator's. Hints are small and come
+# again from the status tables, so a queue without a reader need not grow for ever.
+{
+    printf '{"vhosts": [{"name": %s}], "users": [' "$vhost"
+    user thaw_planner "${THAW_PLANNER_PASSWORD:-}"
+    user thaw_worker "${THAW_WORKER_PASSWORD:-}"
+    cat <<END
+], "permissions": [
+  {"user": "thaw_planner", "vhost": $vhost,
+   "configure": "^thaw\\\\.", "write": "^amq\\\\.default$", "read": "^$"},
+  {"user": "thaw_worker", "vhost": $vhost,
+   "configure": "^thaw\\\\.", "write": "^amq\\\\.default$", "read": "^thaw\\\\.chunks$"}
+], "policies": [
+  {"vhost": $vhost, "name": "thaw-chunks", "pattern": "^thaw\\\\.chunks$", "apply-to": "queues", "priority": 0,
+   "definition": {"max-length-bytes": 1073741824, "overflow": "reject-publish"}},
+  {"vhost": $vhost, "name": "thaw-dead", "pattern": "^thaw\\\\.dead$", "apply-to": "queues", "priority": 0,
+   "definition": {"max-length-bytes": 104857600, "overflow": "drop-head"}}
+]}
+END
+} >"$definitions"
+$ctl import_definitions "$definitions" >/dev/null
 echo "virtual host $vhost: thaw_planner and thaw_worker may work"

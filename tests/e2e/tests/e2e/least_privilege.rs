@@ -23,6 +23,13 @@ fn deploy(file: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy")).join(file)
 }
 
+/// Each rabbitmqctl takes a second: users are made where they are used.
+#[derive(Clone, Copy)]
+enum Broker {
+    Used,
+    None,
+}
+
 /// A stage whose planner, worker and reader log in as what they are.
 struct Roles {
     stage: Stage,
@@ -33,21 +40,19 @@ struct Roles {
 }
 
 impl Roles {
-    async fn set(mut setting: Setting, variables: &[&str]) -> Result<Self> {
+    async fn set(mut setting: Setting, broker: Broker, variables: &[&str]) -> Result<Self> {
         let alone = ROLES_OF_THE_SERVER.lock().await;
         setting.target_sql.push("create table private (value text)".to_owned());
         let stage = Stage::set(setting).await?;
         own_targets(&stage.client).await?;
         grant(&stage, variables)?;
-        let [planner, worker, reader] = ROLES.map(|role| fleet(&stage, role));
+        if matches!(broker, Broker::Used) {
+            let vhost = stage.vhost.as_ref().context("a virtual host of its own")?;
+            let passwords = [("THAW_PLANNER_PASSWORD", PASSWORD), ("THAW_WORKER_PASSWORD", PASSWORD)];
+            vhost.control().run_script(&deploy("rabbitmq/setup.sh"), &[vhost.name()], &passwords)?;
+        }
+        let [planner, worker, reader] = ROLES.map(|role| fleet(&stage, broker, role));
         Ok(Self { planner: planner?, worker: worker?, reader: reader?, stage, _alone: alone })
-    }
-
-    /// Each rabbitmqctl takes a second: for the test that uses the broker.
-    fn let_into_broker(&self) -> Result<()> {
-        let vhost = self.stage.vhost.as_ref().context("a virtual host of its own")?;
-        let passwords = [("THAW_PLANNER_PASSWORD", PASSWORD), ("THAW_WORKER_PASSWORD", PASSWORD)];
-        vhost.control().run_script(&deploy("rabbitmq/setup.sh"), &[vhost.name()], &passwords).map(drop)
     }
 
     async fn planner(&self, arguments: &[&str]) -> Result<Finished> {
@@ -93,12 +98,14 @@ fn grant(stage: &Stage, variables: &[&str]) -> Result<()> {
     stage.target.psql(&deploy("postgres/grants.sql"), variables, &passwords.map(|name| (name, PASSWORD)))
 }
 
-fn fleet(stage: &Stage, role: &str) -> Result<Fleet> {
+fn fleet(stage: &Stage, broker: Broker, role: &str) -> Result<Fleet> {
     let folder = stage.folder().join(role);
     std::fs::create_dir(&folder)?;
     let vhost = stage.vhost.as_ref().context("a virtual host of its own")?;
-    // Nobody but planner and worker has a login there; without a password of one's own a check would be refused.
-    let config = stage.builder.clone().amqp(&login(&vhost.url(), role)?);
+    let config = match broker {
+        Broker::Used => stage.builder.clone().amqp(&login(&vhost.url(), role)?),
+        Broker::None => stage.builder.clone().set("/rabbitmq", json!(null)),
+    };
     let config = config.set("/postgres/user", json!(role)).set("/postgres/password", json!(PASSWORD));
     Fleet::new(&folder, &config)
 }
@@ -113,8 +120,9 @@ fn setting() -> Setting {
 async fn a_fleet_of_least_privilege_loads_finalizes_and_prunes() -> Result<()> {
     let mut setting = setting().with("/sources/0/tables/1/disable_index", json!(true));
     setting.target_sql.push("create index by_nation on customer (\"C_NATIONKEY\")".to_owned());
-    let roles = Roles::set(setting, &["tables=public.orders, public.customer", "as_owner=true"]).await?;
-    roles.let_into_broker()?;
+    let roles =
+        Roles::set(setting, Broker::Used, &["tables=public.orders, public.customer", "as_owner=true"])
+            .await?;
     let check = roles.expect(0, &["check"]).await?;
     ensure!(!check.contains("ANALYZE"), "{check}");
     let mut worker = roles.worker.worker("worker", 2)?.spawn()?;
@@ -143,7 +151,7 @@ async fn a_fleet_of_least_privilege_loads_finalizes_and_prunes() -> Result<()> {
 
 #[tokio::test]
 async fn without_ownership_check_says_what_will_not_be_done() -> Result<()> {
-    let roles = Roles::set(setting(), &["tables=public.orders, public.customer"]).await?;
+    let roles = Roles::set(setting(), Broker::None, &["tables=public.orders, public.customer"]).await?;
     let check = roles.expect(0, &["check"]).await?;
     for table in ["public.orders", "public.customer"] {
         ensure!(check.contains(&format!("no member of the owner of {table}")), "{check}");
@@ -155,12 +163,14 @@ async fn without_ownership_check_says_what_will_not_be_done() -> Result<()> {
 
 #[tokio::test]
 async fn what_was_not_granted_is_refused() -> Result<()> {
-    let roles = Roles::set(setting(), &["tables=public.orders", "rights=select, insert, update"]).await?;
+    let roles =
+        Roles::set(setting(), Broker::None, &["tables=public.orders", "rights=select, insert, update"])
+            .await?;
     let check = roles.expect(1, &["check"]).await?;
     for right in ["SELECT from", "INSERT into", "TRUNCATE"] {
         ensure!(check.contains(&format!("may not {right} public.customer")), "{check}");
     }
-    roles.expect(1, &["run"]).await?;
+    roles.expect(1, &["run", "--local"]).await?;
     let tables = roles.stage.client.query_one("select count(*) from migration_status.migration_runs", &[]);
     ensure!(tables.await?.get::<_, i64>(0) == 0, "a run that could not load was begun");
 
@@ -204,7 +214,7 @@ async fn what_was_not_granted_is_refused() -> Result<()> {
 
 #[tokio::test]
 async fn planner_and_worker_end_each_others_frozen_sessions_and_no_others() -> Result<()> {
-    let roles = Roles::set(setting(), &["tables=public.orders, public.customer"]).await?;
+    let roles = Roles::set(setting(), Broker::None, &["tables=public.orders, public.customer"]).await?;
     const HOLD: &str = "begin; select pg_advisory_xact_lock(migration_status.chunk_key(7, 0))";
     const END: &str = "select migration_status.end_holder_of_chunk($1, 7, 0, 5000)";
     for (holder, other) in [("thaw_planner", "thaw_worker"), ("thaw_worker", "thaw_planner")] {
