@@ -310,6 +310,51 @@ create index if not exists migration_chunk_revoked on migration_status.migration
 create index if not exists migration_chunk_claimed on migration_status.migration_chunk_status (table_id, claimed_at)
   where claimed_at is not null;
 
+create table if not exists migration_status.migration_executions (
+  table_id         bigint      not null references migration_status.migration_table_status on delete cascade,
+  execution        int         not null constraint execution_number check (execution >= 1),
+  status           text        not null default 'to_submit'
+                   constraint execution_status check (status in ('to_submit','running','finished','ended')),
+  request_id       uuid        not null,
+  statement_digest text        not null,
+  submits          int         not null default 0 constraint execution_submits check (submits >= 0),
+  handle           text,
+  failures         int         not null default 0 constraint execution_failures check (failures >= 0),
+  look_at          timestamptz not null default '-infinity',
+  poller           text,
+  poll_fence       int         not null default 0,
+  lease_until      timestamptz,
+  created_at       timestamptz not null default clock_timestamp(),
+  submitted_at     timestamptz,
+  seen_running_at  timestamptz,
+  finished_at      timestamptz,
+  expires_at       timestamptz,
+  row_count        bigint,
+  partition_count  int,
+  bytes            bigint,
+  error_class      text,
+  error_text       text,
+  primary key (table_id, execution),
+  constraint execution_handle check (status not in ('running','finished') or (handle is not null and submits > 0)),
+  constraint execution_finished check (status <> 'finished' or num_nulls(finished_at, expires_at, row_count, partition_count, bytes) = 0),
+  constraint execution_ended check (status <> 'ended' or error_class is not null)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 100);
+comment on table  migration_status.migration_executions is 'The one statement of each execution of a table whose chunks are partitions of its result: written down before it is sent';
+comment on column migration_status.migration_executions.status is 'to_submit: no handle is known; running: somebody looks now and then; finished: it is cut into chunks; ended: withdrawn, lost or failed';
+comment on column migration_status.migration_executions.request_id is 'Under which the statement is sent; sent again under the same one it runs once';
+comment on column migration_status.migration_executions.statement_digest is 'Of the SQL that the plan gives: under one request id never another statement is sent';
+comment on column migration_status.migration_executions.submits is 'Times that somebody began to send it';
+comment on column migration_status.migration_executions.handle is 'Names the statement and its kept result; it is the query id';
+comment on column migration_status.migration_executions.failures is 'Looks in vain one after the other';
+comment on column migration_status.migration_executions.look_at is 'Nobody looks before';
+comment on column migration_status.migration_executions.poll_fence is 'One more for everybody who takes the statement on; who acts under an older number writes nothing';
+comment on column migration_status.migration_executions.lease_until is 'Somebody has it until then; a dead one is replaced';
+comment on column migration_status.migration_executions.seen_running_at is 'When the server last said that it runs: its end is no earlier';
+comment on column migration_status.migration_executions.expires_at is 'The source keeps the result for 24 hours from the end of the statement';
+comment on column migration_status.migration_executions.bytes is 'Of the result as JSON, as declared';
+create index if not exists migration_executions_open on migration_status.migration_executions (look_at)
+  where status in ('to_submit','running');
+
 -- The foreign keys between the tables of a run: a child starts when its parents are finalized. Tables that refer to each
 -- other, on whatever way round, are a cycle; they would wait for each other for ever, so they do not wait.
 create or replace function migration_status.references_within(run uuid)

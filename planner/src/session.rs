@@ -7,6 +7,8 @@ use thaw_model::WorkerId;
 use thaw_postgres::PoolSet;
 use thaw_snowflake::{Client, SnowflakeError};
 use thaw_worker::connections;
+use thaw_worker::fetch::SourceSession;
+use thaw_worker::one_scan::Scans;
 
 /// Tables that are planned at the same time, each with a statement of its own at the source.
 pub const PLANNING_CONCURRENCY: usize = 4;
@@ -37,5 +39,18 @@ impl Session {
             lease: config.worker.lease,
             patience: config.worker.first_hint * 2,
         })
+    }
+    /// What sends the statements of tables that one statement reads, and looks at them, for one target database.
+    #[must_use]
+    pub fn scans(&self, config: &Config, database: &str) -> Scans {
+        Scans {
+            pools: self.pools.clone(),
+            database: database.to_owned(),
+            snowflake: self.snowflake.clone(),
+            session: SourceSession {
+                warehouse: Some(config.snowflake.warehouse.clone()),
+                role: config.snowflake.role.clone(),
+            },
+        }
     }
 }

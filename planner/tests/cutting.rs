@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use futures_util::StreamExt as _;
+use thaw_model::ChunkRange;
 use thaw_planner::aggregate::sql::{self, Along, Question};
 use thaw_planner::aggregate::{self, TableCounts};
 use thaw_planner::plan::counting::along;
@@ -74,8 +75,14 @@ async fn check(source: &Source, case: &Case) -> Result<Vec<String>, String> {
     }
     let limits = Limits { rows: case.limit, has_snapshot: case.has_snapshot };
     let counted = Counted { rows: counts.rows, distribution: &counts.distribution };
-    let chunks = cut(&choice, counted, limits, 32).chunks;
+    let cut = cut(&choice, counted, limits, 32);
     let (mut ids, mut seen) = (Vec::new(), Vec::new());
+    let mut chunks = cut.chunks;
+    if cut.is_one_scan {
+        seen.push("result_partitions".to_owned());
+        // The one statement; its result is cut elsewhere.
+        chunks.push(PlannedChunk { range: ChunkRange::SingleChunk {}, expected_rows: counts.rows });
+    }
     for chunk in &chunks {
         let (found, kind) = execute(source, case, (&choice, chunk)).await?;
         ids.extend(found);
@@ -127,7 +134,7 @@ async fn execute(
         return Err(format!("{rows} rows for {chunk:?}\n  {sql}"));
     }
     let mut seen = vec![in_words(chunk)];
-    if rows > case.limit {
+    if rows > case.limit && chunk.range != (ChunkRange::SingleChunk {}) {
         let values: BTreeSet<_> =
             case.rows.iter().filter(|row| ids.contains(&row.id)).map(|row| row.value).collect();
         if values.len() > 1 {

@@ -76,6 +76,18 @@ impl ChunkError {
         )
     }
 
+    /// The result that a chunk's partitions belong to is not to be had: it has expired, or is another user's.
+    #[must_use]
+    pub fn is_result_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Load(LoadError::Encode(EncodeError::Source(SnowflakeError::Sql {
+                fault: SqlFault::HandleExpired,
+                ..
+            })))
+        )
+    }
+
     /// The trouble is the source's, not the target database's.
     #[must_use]
     pub fn is_of_source(&self) -> bool {

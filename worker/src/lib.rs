@@ -19,6 +19,7 @@ pub mod http;
 pub mod lease;
 pub mod load;
 mod lock_holders;
+pub mod one_scan;
 mod process;
 mod record;
 pub mod redispatch;

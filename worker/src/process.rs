@@ -23,6 +23,7 @@ use crate::fetch::SourceSession;
 use crate::halt::{Cause, Halt, Probes, probe_until_hopeless};
 use crate::http::{self, Health};
 use crate::lease;
+use crate::one_scan::{Scans, Tender};
 use crate::redispatch::Redispatch;
 use crate::runner::{Gates, Runner};
 use crate::shutdown::{Drain, Limits, Shutdown};
@@ -200,6 +201,17 @@ impl Companions {
                 link: Some(link.clone()),
             };
             self.tasks.spawn(redispatch.run(self.stop.clone()));
+            let tender = Tender {
+                scans: Scans {
+                    pools: runner.databases.control().clone(),
+                    database: database.clone(),
+                    snowflake: runner.executor.snowflake.clone(),
+                    session: runner.executor.session.clone(),
+                },
+                publisher: runner.publisher.clone(),
+                name: runner.worker.clone(),
+            };
+            self.tasks.spawn(tender.run(config.worker.redispatch, self.stop.clone()));
             self.tasks.spawn(lease::beat(
                 lease::Beat {
                     leases: Arc::clone(&runner.leases),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thaw_model::{Classify as _, Disposition, ErrorReport};
+use thaw_model::{ChunkRange, Classify as _, Disposition, ErrorReport};
 use thaw_queue::Publisher;
 use thaw_status::execution::{self, Fenced};
 use thaw_status::table::ReferenceTrouble;
@@ -35,7 +35,8 @@ pub(crate) async fn record<P: Publisher>(
         runner.halt.raise(cause, &error);
     }
     let policy = RetryPolicy::of(&claimed.settings, rand::random());
-    let verdict = if error.is_snapshot_gone() {
+    let is_kept = matches!(claimed.range, ChunkRange::ResultPartitions { .. });
+    let verdict = if error.is_snapshot_gone() || is_kept && error.is_result_gone() {
         Verdict::EndExecution
     } else {
         settle(disposition, Before::of(claimed), &policy, report)
@@ -119,7 +120,7 @@ async fn end_execution(
         Fenced::ToBePlanned { execution } => {
             tracing::warn!(
                 execution,
-                "the table's snapshot is gone: it is planned anew and all its chunks load again"
+                "what the table's chunks read is gone: another execution begins and all its chunks load again"
             );
         }
         Fenced::Failed => {

@@ -17,6 +17,10 @@ pub struct TablePlan {
     /// What the ranges of its chunks have in common; `None` where they need nothing.
     #[serde(default)]
     pub chunking: Option<ChunkingPlan>,
+    /// The table is read by one statement, and its chunks are partitions of the result; `None`: each chunk has a
+    /// statement of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_scan: Option<OneScanPlan>,
     pub load: LoadPlan,
     pub start: StartPlan,
     pub bad_rows: BadRowPolicy,
@@ -73,6 +77,22 @@ pub struct PlannedColumn {
     pub lossy: bool,
 }
 
+/// How the result of a table's one statement is cut: whoever meets its end can do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneScanPlan {
+    /// Rows a chunk is to have at most; one partition may have more.
+    pub rows_per_chunk: u64,
+    /// A result without rows may empty the target.
+    #[serde(default)]
+    pub allow_empty: bool,
+    /// Rows that the count at the same snapshot has found; `None`: nothing that the result could be compared with.
+    #[serde(default)]
+    pub counted: Option<u64>,
+    /// An earlier execution was started: what it emptied is not left empty unasked.
+    #[serde(default)]
+    pub is_over_rows: bool,
+}
+
 /// The column that ranges speak of, and the order that pages are cut in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChunkingPlan {
@@ -110,6 +130,25 @@ pub struct LoadPlan {
     pub watermark: Option<PgIdent>,
     /// Some identity column is GENERATED ALWAYS: inserts say OVERRIDING SYSTEM VALUE.
     pub overriding_system_value: bool,
+}
+
+impl LoadPlan {
+    /// How rows load over those that an earlier execution of the table has left; `None`: they would be doubled.
+    #[must_use]
+    pub fn over_rows(&self, start: &StartPlan, rows_there: i64) -> Option<Self> {
+        if rows_there == 0 || start.truncate || start.replace_tail.is_some() {
+            return Some(self.clone());
+        }
+        let mode = match (self.mode, self.on_duplicate) {
+            (LoadMode::Copy, OnDuplicate::Fatal) => return None,
+            (LoadMode::Copy, OnDuplicate::Upsert) => LoadMode::Upsert,
+            (LoadMode::Copy, OnDuplicate::DoNothing) => LoadMode::InsertOnly,
+            (mode @ (LoadMode::Upsert | LoadMode::InsertOnly), _) => mode,
+        };
+        // The index is what tells a row that is there from a new one.
+        self.arbiter.as_ref()?;
+        Some(Self { mode, copy_first: false, ..self.clone() })
+    }
 }
 
 /// The way of loading, first row that fits of the table in docs/guarantees.md.

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::SfIdent;
 
+mod result_part;
 mod text_value;
 
+pub use result_part::ResultPart;
 pub use text_value::TextValue;
 
 /// The range of one chunk, one variant a strategy.
@@ -46,6 +48,11 @@ pub enum ChunkRange {
     OffsetBased {
         #[serde(flatten)]
         page: Page,
+    },
+    /// Whole partitions of the result of the execution's one statement.
+    ResultPartitions {
+        #[serde(flatten)]
+        part: ResultPart,
     },
 }
 
@@ -106,6 +113,7 @@ impl ChunkRange {
             Self::DateRange { .. } => "date_range",
             Self::DateRangeOffset { .. } => "date_range_offset",
             Self::OffsetBased { .. } => "offset_based",
+            Self::ResultPartitions { .. } => "result_partitions",
         }
     }
 }
@@ -190,6 +198,16 @@ mod tests {
         is_stored_as(
             &ChunkRange::OffsetBased { page },
             r#"{"strategy":"offset_based","offset":0,"limit":50000,"sub_chunk_index":1,"total_sub_chunks":28}"#,
+        );
+    }
+
+    #[test]
+    fn partitions_of_a_result_are_stored_with_their_handle_and_their_rows() {
+        let part =
+            ResultPart { handle: "01b2-c3".into(), first: 4, rows: vec![8000, 7999], bytes: 31_000_000 };
+        is_stored_as(
+            &ChunkRange::ResultPartitions { part },
+            r#"{"strategy":"result_partitions","handle":"01b2-c3","first":4,"rows":[8000,7999],"bytes":31000000}"#,
         );
     }
 

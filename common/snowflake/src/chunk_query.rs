@@ -32,6 +32,8 @@ pub enum ChunkQueryError {
     WatermarkType,
     #[error("the plan has no columns")]
     NoColumns,
+    #[error("partitions of a result are read by its handle, not by a statement")]
+    ReadByHandle,
 }
 
 impl Classify for ChunkQueryError {
@@ -43,7 +45,8 @@ impl Classify for ChunkQueryError {
             | Self::NoColumns
             | Self::NoChunkingColumn
             | Self::ChunkingType
-            | Self::NoOrder => Disposition::HaltTable,
+            | Self::NoOrder
+            | Self::ReadByHandle => Disposition::HaltTable,
         }
     }
 
@@ -70,6 +73,14 @@ pub fn chunk_query(plan: &TablePlan, range: &ChunkRange) -> Result<String, Chunk
         where_clause(&predicates),
         range::page(plan, range)?
     ))
+}
+
+/// Renders the one statement whose partitions are the chunks of a plan: everything it selects, in no order.
+///
+/// # Errors
+/// As [`chunk_query`].
+pub fn one_scan_query(plan: &TablePlan) -> Result<String, ChunkQueryError> {
+    chunk_query(plan, &ChunkRange::SingleChunk {})
 }
 
 /// Renders what every statement of the plan reads from: `FROM`, the snapshot, the filter and the watermark's bound.

@@ -211,8 +211,9 @@ impl SnowflakeError {
         Self::Sql { fault, code, sql_state, handle: known.or_else(|| envelope.handle().ok()) }
     }
 
-    /// The server has said that the statement is over: there is nothing to cancel.
-    pub(crate) fn statement_has_ended(&self) -> bool {
+    /// The server has said that the statement is over: there is nothing to cancel, and nothing to wait for.
+    #[must_use]
+    pub fn statement_has_ended(&self) -> bool {
         matches!(self, Self::Sql { .. } | Self::StatementTimedOut { .. })
     }
 }

@@ -24,10 +24,13 @@ const LIST: &str = include_str!("sql/list_executions_to_plan.sql");
 const END_BACKENDS: &str = include_str!("sql/end_backends_of_execution.sql");
 const READ_ROWS: &str = include_str!("sql/read_rows_of_executions.sql");
 const DELETE_QUARANTINED: &str = include_str!("sql/delete_quarantined_rows_of_executions.sql");
+const END_STATEMENT: &str = include_str!("sql/end_execution.sql");
 const STORE: &str = include_str!("sql/store_execution_if_planning.sql");
 
 /// The class of a table that ended because what it read was gone.
 pub const SNAPSHOT_GONE: &str = "snapshot_gone";
+/// The class of a statement whose kept result is gone.
+const RESULT_GONE: &str = "result_gone";
 /// Executions a table may have: one whose source is replaced all the time never ends otherwise.
 pub const MAX_EXECUTIONS: i32 = 3;
 
@@ -88,12 +91,19 @@ async fn try_fence(
         return Ok(Fenced::Left);
     };
     transaction.execute(SUPERSEDE, &[&table.0, &execution]).await?;
+    let is_one_scan: bool = fenced.try_get("is_one_scan")?;
+    if is_one_scan {
+        // Its result is not to be had any more; the next statement needs no planner.
+        transaction
+            .execute(END_STATEMENT, &[&table.0, &execution, &None::<i32>, &RESULT_GONE, &"lost"])
+            .await?;
+    }
     let next: i32 = fenced.try_get("execution")?;
     let reason = if next > MAX_EXECUTIONS {
         Some(format!(
             "the snapshot was lost in {execution} executions one after the other: is the table replaced all the time?"
         ))
-    } else if fenced.try_get("planner_alive")? {
+    } else if is_one_scan || fenced.try_get("planner_alive")? {
         None
     } else {
         Some(NO_PLANNER.to_owned())

@@ -20,6 +20,7 @@ pub mod indexes;
 pub mod legacy;
 pub mod load_tx;
 pub mod migrate;
+pub mod one_scan;
 pub mod open;
 pub mod progress;
 pub mod prune;

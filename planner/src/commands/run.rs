@@ -26,7 +26,7 @@ use crate::run::planning::{self, PlanningError};
 use crate::run::reserve::{self, ReservedRun};
 use crate::run::resume::Limits;
 use crate::run::rounds::{Round, Rounds};
-use crate::run::wait::{self, End, Holding, Redispatching};
+use crate::run::wait::{self, End, Holding, Redispatching, Tending};
 use crate::run::{dry_run, execution, reading, report};
 use crate::select;
 use crate::session::Session;
@@ -306,6 +306,7 @@ impl Process<'_> {
 
     async fn follow(&self, run: &ReservedRun<'_>, publisher: &impl Publisher) -> Result<Followed, RunError> {
         let stop = &self.shutdown.stop;
+        let _tending = Tending::start(self.session, self.config, run, publisher);
         if self.plan_unless(stop, run, publisher).await? == Planning::Stopped {
             return Ok(Followed::Ended(End::Interrupted));
         }

@@ -123,6 +123,7 @@ pub fn assemble(facts: Facts<'_>) -> Result<Assembled, Refusal> {
         },
         columns: facts.mapped.columns.clone(),
         chunking: None,
+        one_scan: None,
         load: decision.load,
         start: StartPlan { truncate: entry.truncate_onstart, replace_tail, drop_indexes: false },
         bad_rows: entry.bad_rows,

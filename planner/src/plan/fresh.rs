@@ -4,7 +4,7 @@
 
 use std::mem::discriminant;
 
-use thaw_model::plan::{Decision, LoadMode, LoadPlan, OnDuplicate, StartPlan};
+use thaw_model::plan::{Decision, StartPlan};
 use thaw_model::{SfIdent, TablePlan};
 
 use crate::columns::Mapped;
@@ -43,7 +43,7 @@ pub(super) fn plan(
 ) -> Result<TablePlan, NotCombinable> {
     check_bound(earlier, mapped)?;
     let load =
-        load(&earlier.load, &earlier.start, rows_there).ok_or(NotCombinable::RowsThere { rows_there })?;
+        earlier.load.over_rows(&earlier.start, rows_there).ok_or(NotCombinable::RowsThere { rows_there })?;
     let mut decisions = earlier.decisions.clone();
     decisions.retain(|decision| {
         let subject = decision.subject.as_str();
@@ -100,26 +100,10 @@ fn check_bound(earlier: &TablePlan, mapped: &Mapped) -> Result<(), NotCombinable
     if is_same { Ok(()) } else { Err(NotCombinable::Watermark { column: bound.column.clone() }) }
 }
 
-/// How rows load over those that an earlier execution has left; `None`: they would be doubled.
-fn load(earlier: &LoadPlan, start: &StartPlan, rows_there: i64) -> Option<LoadPlan> {
-    if rows_there == 0 || start.truncate || start.replace_tail.is_some() {
-        return Some(earlier.clone());
-    }
-    let mode = match (earlier.mode, earlier.on_duplicate) {
-        (LoadMode::Copy, OnDuplicate::Fatal) => return None,
-        (LoadMode::Copy, OnDuplicate::Upsert) => LoadMode::Upsert,
-        (LoadMode::Copy, OnDuplicate::DoNothing) => LoadMode::InsertOnly,
-        (mode @ (LoadMode::Upsert | LoadMode::InsertOnly), _) => mode,
-    };
-    // The index is what tells a row that is there from a new one.
-    earlier.arbiter.as_ref()?;
-    Some(LoadPlan { mode, copy_first: false, ..earlier.clone() })
-}
-
 #[cfg(test)]
 mod tests {
     use thaw_model::PgIdent;
-    use thaw_model::plan::{Arbiter, ReplaceTail};
+    use thaw_model::plan::{Arbiter, LoadMode, LoadPlan, OnDuplicate, ReplaceTail};
 
     use super::*;
 
@@ -139,7 +123,7 @@ mod tests {
     }
 
     fn mode(load_plan: &LoadPlan, start: &StartPlan, rows_there: i64) -> Option<(LoadMode, bool)> {
-        load(load_plan, start, rows_there).map(|load| (load.mode, load.copy_first))
+        load_plan.over_rows(start, rows_there).map(|load| (load.mode, load.copy_first))
     }
 
     #[test]
@@ -185,6 +169,6 @@ mod tests {
     #[test]
     fn without_an_index_rows_that_are_there_would_be_doubled() {
         let keyless = LoadPlan { arbiter: None, ..earlier(LoadMode::Copy, OnDuplicate::Upsert) };
-        assert_eq!(load(&keyless, &StartPlan::default(), 1), None);
+        assert_eq!(keyless.over_rows(&StartPlan::default(), 1), None);
     }
 }

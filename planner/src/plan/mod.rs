@@ -5,7 +5,7 @@ pub mod counting;
 mod fresh;
 
 use thaw_config::Config;
-use thaw_model::plan::{ChunkingPlan, Decision, LoadMode, OnBadRow};
+use thaw_model::plan::{ChunkingPlan, Decision, LoadMode, OnBadRow, OneScanPlan};
 use thaw_model::{Classify, Disposition, SfIdent, TablePlan};
 use thaw_snowflake::Client;
 
@@ -28,6 +28,7 @@ use assemble::{Assembled, Facts, Refusal};
 #[derive(Debug, Clone)]
 pub struct Planned {
     pub plan: TablePlan,
+    /// None yet where one statement reads the table: its result is cut when it is there.
     pub chunks: Vec<PlannedChunk>,
     /// Without the distribution, which has become chunks.
     pub counts: TableCounts,
@@ -64,11 +65,19 @@ pub enum PlanError {
     Filter(#[from] FilterError),
     #[error(
         "source_filter uses {what}, which selects other rows for every statement, and the plan has {chunks} chunks; \
-         raise batch_size or use strategy single_chunk"
+         raise batch_size or use strategy single_chunk or result_partitions"
     )]
     VolatileFilter { what: String, chunks: usize },
     #[error(transparent)]
     NotCombinable(#[from] fresh::NotCombinable),
+}
+
+impl Planned {
+    /// Nothing is to be loaded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.plan.one_scan.is_none()
+    }
 }
 
 impl PlanError {
@@ -150,8 +159,11 @@ pub async fn plan_execution(
 ) -> Result<Planned, PlanError> {
     let choice = choose::choose(facts.entry, &facts.mapped.chunking)?;
     let plan = fresh::plan(earlier, facts.mapped, rows_there)?;
-    let planned = count_and_cut(side, facts, plan, &choice).await?;
+    let mut planned = count_and_cut(side, facts, plan, &choice).await?;
     fresh::check_rows(&planned.plan.start, planned.counts.rows, facts.entry.allow_empty_source)?;
+    if let Some(scan) = &mut planned.plan.one_scan {
+        scan.is_over_rows = true;
+    }
     Ok(planned)
 }
 
@@ -187,9 +199,18 @@ async fn count_and_cut(
     let has_snapshot = plan.source.snapshot.is_some() && facts.filter.volatile.is_empty();
     let limits = Limits { rows: limit, has_snapshot };
     let counted = Counted { rows: counts.rows, distribution: &counts.distribution };
-    let Cut { chunks, decisions, leaves_gap_reason } =
+    let Cut { chunks, is_one_scan, decisions, leaves_gap_reason } =
         cut::cut(choice, counted, limits, facts.entry.offset_sub_chunks_max);
     plan.decisions.extend(decisions);
+    if is_one_scan {
+        plan.chunking = None;
+        plan.one_scan = Some(OneScanPlan {
+            rows_per_chunk: limit,
+            allow_empty: facts.entry.allow_empty_source,
+            counted: has_snapshot.then_some(counts.rows),
+            is_over_rows: false,
+        });
+    }
     // A hundred thousand buckets are not needed while their chunks are stored.
     counts.distribution = Distribution::default();
     if !facts.filter.volatile.is_empty() && chunks.len() > 1 {

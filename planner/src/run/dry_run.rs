@@ -173,10 +173,16 @@ fn sizes(planned: &Planned) -> Option<(u64, u64, u64)> {
     Some((*rows.first()?, *rows.get(rows.len() / 2)?, *rows.last()?))
 }
 
+/// Chunks, where there are no partitions yet to cut them from: as if each were full.
+fn expected_chunks(planned: &Planned) -> u64 {
+    planned.plan.one_scan.map_or(0, |scan| planned.counts.rows.div_ceil(scan.rows_per_chunk.max(1)))
+}
+
 /// Statements that scan the source: to plan, and to read.
 fn statements(ready: &Ready<'_>, planned: &Planned) -> (usize, usize) {
     let was_refused = planned.plan.source.snapshot.is_none() && ready.time_travel.kind.reach() != Reach::None;
-    (1 + usize::from(was_refused), planned.chunks.len())
+    let reading = if planned.plan.one_scan.is_some() { 1 } else { planned.chunks.len() };
+    (1 + usize::from(was_refused), reading)
 }
 
 /// What happens to the target before its first chunk.
@@ -217,6 +223,10 @@ fn describe(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) {
         output::result(format!("  start: {}", start.join("; ")));
     }
     let chunks = match sizes(planned) {
+        _ if planned.plan.one_scan.is_some() => {
+            let expected = expected_chunks(planned);
+            format!("about {expected}, cut from the partitions of one result")
+        }
         Some((smallest, median, largest)) => format!(
             "{} (rows: smallest {smallest}, median {median}, largest {largest})",
             planned.chunks.len()
@@ -256,6 +266,7 @@ fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> 
     };
     let (smallest, median, largest) = sizes(planned).unwrap_or_default();
     let (planning, reading) = statements(ready, planned);
+    let chunks = planned.chunks.len().max(usize::try_from(expected_chunks(planned)).unwrap_or(usize::MAX));
     json!({
         "source": name(selected),
         "target": target(selected),
@@ -272,7 +283,7 @@ fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> 
         "start": start(planned),
         "rows": planned.counts.rows,
         "chunks": {
-            "count": planned.chunks.len(), "smallest": smallest, "median": median, "largest": largest,
+            "count": chunks, "smallest": smallest, "median": median, "largest": largest,
         },
         "statements": { "planning": planning, "reading": reading },
         "columns": plan.columns.len(),

@@ -10,11 +10,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use thaw_config::Config;
-use thaw_model::{Classify as _, Disposition, ErrorReport, Job, TableId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, TableId, TablePlan};
 use thaw_queue::Publisher;
 use thaw_status::execution::{self, ExecutionToPlan, NewExecution, SNAPSHOT_GONE};
+use thaw_status::one_scan::ScanToPrepare;
 use thaw_status::{StoreError, end_run};
-use thaw_worker::start;
+use thaw_worker::{one_scan, start};
 
 use crate::plan::Planned;
 use crate::preflight::{self, Ready};
@@ -207,6 +208,9 @@ impl<P: Publisher> Replanning<'_, P> {
         planned: Planned,
     ) -> Result<(), Trouble> {
         planning::log_decisions(ready, &planned);
+        if planned.plan.one_scan.is_some() {
+            return self.scan(table, &planned.plan).await;
+        }
         let is_empty = planned.chunks.is_empty();
         let new_plan = planning::new_plan(ready, planned);
         let fresh = NewExecution {
@@ -230,6 +234,28 @@ impl<P: Publisher> Replanning<'_, P> {
         let name = &ready.selected.entry.source;
         tracing::info!(table = %name, execution = table.execution, "[{name}] every chunk loads again under a new snapshot");
         self.publish(table.table, is_empty).await;
+        Ok(())
+    }
+
+    /// From now on one statement reads the table: it is written down and sent, and whoever looks next goes on.
+    async fn scan(&self, table: &ExecutionToPlan, plan: &TablePlan) -> Result<(), Trouble> {
+        let statement =
+            one_scan::new_statement(plan).map_err(|error| Trouble::Final(ErrorReport::of(&error)))?;
+        let scan = ScanToPrepare {
+            run: self.database.planner.run,
+            table: table.table,
+            execution: table.execution,
+            plan: table.plan.clone(),
+            was_started: true,
+        };
+        let scans = self.session.scans(self.config, &self.database.name);
+        let mut client = self.client().await?;
+        let by = &self.session.planner;
+        let claim = thaw_status::one_scan::prepare(&mut client, &scan, plan, &statement, by).await?;
+        drop(client);
+        if let Some(claim) = claim {
+            scans.submit(&claim).await;
+        }
         Ok(())
     }
 

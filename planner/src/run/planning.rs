@@ -7,6 +7,8 @@ use thaw_model::plan::{Decision, LoadMode};
 use thaw_model::{ErrorReport, TableId, TablePlan};
 use thaw_status::{NewChunk, NewPlan, PlannerClaim, StoreError, WatermarkWindow};
 
+use thaw_worker::one_scan;
+
 use crate::filter::{self, SentFilter};
 use crate::introspect::target::{self, TargetRows};
 use crate::plan::assemble::{Facts, OwnRows};
@@ -87,8 +89,12 @@ async fn plan_and_store(
     match planned {
         Ok(planned) => {
             log_decisions(ready, &planned);
-            let is_empty = planned.chunks.is_empty();
+            let is_empty = planned.is_empty();
             let new_plan = new_plan(ready, planned);
+            if new_plan.plan.one_scan.is_some() {
+                drop(client);
+                return store_and_submit(session, config, (planner, table), &new_plan).await;
+            }
             thaw_status::store_plan(&mut client, planner, table.id, &new_plan).await?;
             thaw_faults::reach("after_store");
             Ok(Outcome::Stored { is_empty })
@@ -101,6 +107,30 @@ async fn plan_and_store(
         }
         Err(Failure::Store(error)) => Err(error.into()),
     }
+}
+
+/// Writes the one statement of the table down and sends it. Whoever looks next does what fails here, and waits for its
+/// end.
+async fn store_and_submit(
+    session: &Session,
+    config: &Config,
+    (planner, table): (&PlannerClaim, &ReservedEntry<'_>),
+    new_plan: &NewPlan,
+) -> Result<Outcome, PlanningError> {
+    let scans = session.scans(config, &table.ready.selected.source.target_database);
+    let statement = match one_scan::new_statement(&new_plan.plan) {
+        Ok(statement) => statement,
+        // The count was rendered from the same parts.
+        Err(error) => return Err(PlanningError::Source(ErrorReport::of(&error))),
+    };
+    let claim = {
+        let pool = scans.pools.pool(&scans.database).map_err(StoreError::from)?;
+        let mut client = pool.get().await.map_err(StoreError::from)?;
+        thaw_status::one_scan::store_scan(&mut client, planner, table.id, new_plan, &statement).await?
+    };
+    thaw_faults::reach("after_scan_store");
+    scans.submit(&claim).await;
+    Ok(Outcome::Stored { is_empty: false })
 }
 
 /// Why a table has no plan.

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use thaw_config::Config;
 use thaw_model::{RunId, RunState, TableId, TableState};
 use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
 use thaw_status::{PlannerClaim, StoreError, progress};
 use thaw_telemetry::Metrics;
+use thaw_worker::one_scan::Tender;
 use thaw_worker::redispatch::Redispatch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -92,6 +94,42 @@ impl Redispatching {
 }
 
 impl Drop for Redispatching {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Looks after the statements of tables that one statement reads, in every database of the run, until it is dropped.
+#[derive(Debug)]
+pub struct Tending {
+    stop: CancellationToken,
+    _tasks: JoinSet<()>,
+}
+
+impl Tending {
+    /// Starts.
+    #[must_use]
+    pub fn start<P: Publisher>(
+        session: &Session,
+        config: &Config,
+        run: &ReservedRun<'_>,
+        publisher: &P,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for database in &run.databases {
+            let tender = Tender {
+                scans: session.scans(config, &database.name),
+                publisher: publisher.clone(),
+                name: session.planner.clone(),
+            };
+            tasks.spawn(tender.run(LOOK_EVERY, stop.clone()));
+        }
+        Self { stop, _tasks: tasks }
+    }
+}
+
+impl Drop for Tending {
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -24,8 +24,10 @@ pub enum Method {
         large_days: Option<LargeDays>,
     },
     OffsetBased,
-    /// Pages where they are few, else one chunk.
-    PagesOrWhole,
+    /// Pages where they are few and safe, else one scan.
+    PagesOrScan,
+    /// One statement, whose partitions are the chunks.
+    ResultPartitions,
 }
 
 /// The choice and its reason.
@@ -40,11 +42,6 @@ pub struct Choice {
 /// Why a named strategy cannot be obeyed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StrategyError {
-    #[error(
-        "strategy {strategy} is not available in this release; leave it out or name another: auto goes by the first \
-         chunking column"
-    )]
-    NotAvailable { strategy: &'static str },
     #[error("strategy {strategy} needs a column in chunking_columns, and none is named")]
     NoColumn { strategy: &'static str },
     #[error(
@@ -67,7 +64,9 @@ impl Choice {
             Method::NumericRange { column }
             | Method::GroupedValues { column }
             | Method::DateRange { column, .. } => Some(column),
-            Method::SingleChunk | Method::OffsetBased | Method::PagesOrWhole => None,
+            Method::SingleChunk | Method::OffsetBased | Method::PagesOrScan | Method::ResultPartitions => {
+                None
+            }
         }
     }
 
@@ -75,9 +74,12 @@ impl Choice {
     #[must_use]
     pub const fn may_page(&self) -> bool {
         match self.method {
-            Method::OffsetBased | Method::PagesOrWhole => true,
+            Method::OffsetBased | Method::PagesOrScan => true,
             Method::DateRange { large_days, .. } => !matches!(large_days, Some(LargeDays::Whole)),
-            Method::SingleChunk | Method::NumericRange { .. } | Method::GroupedValues { .. } => false,
+            Method::SingleChunk
+            | Method::NumericRange { .. }
+            | Method::GroupedValues { .. }
+            | Method::ResultPartitions => false,
         }
     }
 
@@ -90,7 +92,8 @@ impl Choice {
             Method::GroupedValues { .. } => "grouped_values",
             Method::DateRange { large_days: Some(LargeDays::Paged), .. } => "date_range_offset",
             Method::DateRange { .. } => "date_range",
-            Method::OffsetBased | Method::PagesOrWhole => "offset_based",
+            Method::OffsetBased | Method::PagesOrScan => "offset_based",
+            Method::ResultPartitions => "result_partitions",
         }
     }
 }
@@ -98,7 +101,7 @@ impl Choice {
 /// Chooses for an entry whose chunking columns have these types.
 ///
 /// # Errors
-/// A named strategy that is not there, or that the first chunking column cannot carry.
+/// A named strategy that the first chunking column cannot carry.
 pub fn choose(entry: &TableEntry, columns: &[(SfIdent, SourceType)]) -> Result<Choice, StrategyError> {
     let declared = entry.chunking_columns.first().and_then(|column| column.declared_type);
     let first = columns.first().map(|(name, source_type)| ChunkingColumn {
@@ -120,7 +123,7 @@ pub fn choose(entry: &TableEntry, columns: &[(SfIdent, SourceType)]) -> Result<C
 fn automatic(first: Option<ChunkingColumn>) -> Choice {
     let Some(column) = first else {
         let reason = "no chunking column is named".to_owned();
-        return Choice { method: Method::PagesOrWhole, reason, is_named: false };
+        return Choice { method: Method::ResultPartitions, reason, is_named: false };
     };
     let spelled = if column.as_number { " (numbers)" } else { "" };
     let reason = format!("chunking column \"{}\" is {}{spelled}", column.name, column.source_type);
@@ -128,7 +131,7 @@ fn automatic(first: Option<ChunkingColumn>) -> Choice {
         Some(Strategy::NumericRange) => Method::NumericRange { column },
         Some(Strategy::GroupedValues) => Method::GroupedValues { column },
         Some(Strategy::DateRange) => Method::DateRange { column, large_days: None },
-        _ => Method::PagesOrWhole,
+        _ => Method::PagesOrScan,
     };
     Choice { method, reason, is_named: false }
 }
@@ -139,7 +142,7 @@ fn by_name(named: Strategy, first: Option<ChunkingColumn>) -> Result<Method, Str
         Strategy::Auto => return Ok(automatic(first).method),
         Strategy::SingleChunk => return Ok(Method::SingleChunk),
         Strategy::OffsetBased => return Ok(Method::OffsetBased),
-        Strategy::ResultPartitions => return Err(StrategyError::NotAvailable { strategy }),
+        Strategy::ResultPartitions => return Ok(Method::ResultPartitions),
         Strategy::NumericRange
         | Strategy::GroupedValues
         | Strategy::DateRange
@@ -195,7 +198,7 @@ fn fitting(column: &ChunkingColumn) -> Vec<Strategy> {
         | SourceType::Geometry
         | SourceType::Vector => Vec::new(),
     };
-    fitting.extend([Strategy::OffsetBased, Strategy::SingleChunk]);
+    fitting.extend([Strategy::OffsetBased, Strategy::ResultPartitions, Strategy::SingleChunk]);
     fitting
 }
 
@@ -228,7 +231,7 @@ mod tests {
             assert_eq!(name(source_type, false), expected, "{source_type}");
         }
         assert_eq!(name(TEXT, true), "numeric_range");
-        assert_eq!(automatic(None).name(), "offset_based");
+        assert_eq!(automatic(None).name(), "result_partitions");
         assert!(automatic(Some(column(SourceType::Date, false))).is_date_strategy());
         assert!(!automatic(Some(column(INTEGER, false))).is_date_strategy());
     }
@@ -244,11 +247,11 @@ mod tests {
         assert_eq!(
             said(Strategy::DateRange, INTEGER),
             "strategy date_range cannot cut chunking column \"C\", which is NUMBER(38,0); what fits it: \
-             numeric_range, grouped_values, offset_based, single_chunk"
+             numeric_range, grouped_values, offset_based, result_partitions, single_chunk"
         );
         assert!(said(Strategy::NumericRange, TEXT).contains("varchar_numeric"));
         assert!(said(Strategy::NumericRange, SourceType::Float).contains("offset_based"));
-        assert!(said(Strategy::ResultPartitions, INTEGER).contains("not available in this release"));
+        assert_eq!(chosen(Strategy::ResultPartitions, INTEGER), Ok(Method::ResultPartitions));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::date_range::{self, LargeDays};
 use super::distribution::Distribution;
 use super::{Limits, PlannedChunk, grouped_values, numeric_range, offset_based, single_chunk};
 
-/// Pages of one table above which one scan is cheaper: each page sorts its rows again.
+/// Pages of one table above which, unasked, one scan takes their place: each page scans and sorts its rows again.
 pub const PAGES_MAX: u64 = 100;
 
 /// Everything that [`cut`] decides on; a table that is cut again drops its earlier decisions on these.
@@ -31,31 +31,32 @@ pub struct Counted<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cut {
     pub chunks: Vec<PlannedChunk>,
+    /// One statement reads the table, and its result is cut when it is there: there are no chunks yet.
+    pub is_one_scan: bool,
     /// The strategy and its reason, and what follows from it.
     pub decisions: Vec<Decision>,
     /// Why rows may be missing although every chunk is completed; the next run must read them again then.
     pub leaves_gap_reason: Option<String>,
 }
 
-/// Cuts. `pages_max` is the number of pages for one value above which a person should know of a better way.
+/// Cuts. `pages_max` is the number of pages for one value above which, unasked, one scan takes their place.
 #[must_use]
 pub fn cut(choice: &Choice, counted: Counted<'_>, limits: Limits, pages_max: u32) -> Cut {
     let Counted { rows, distribution } = counted;
     let (chunks, mut reason) = if rows <= limits.rows {
         let reason =
             format!("{rows} rows fit one chunk of {}; more are cut by {}", limits.rows, choice.name());
-        (single_chunk::cut(rows), format!("{reason}: {}", choice.reason))
+        (Some(single_chunk::cut(rows)), format!("{reason}: {}", choice.reason))
     } else {
         chunks(choice, counted, limits)
     };
-    let found = Found::of(&chunks, limits.rows);
-    if !choice.is_named && (found.pages > PAGES_MAX || found.pages_of_a_value > pages_max.into()) {
-        reason = format!(
-            "{reason}; its {} pages each sort their rows again, result_partitions (a later release) would read them in \
-             one scan",
-            found.pages
-        );
+    let found = Found::of(chunks.as_deref().unwrap_or_default(), limits.rows);
+    let sorts_too_often =
+        !choice.is_named && (found.pages > PAGES_MAX || found.pages_of_a_value > pages_max.into());
+    if sorts_too_often {
+        reason = format!("{reason}; its {} pages would each scan and sort their rows again", found.pages);
     }
+    let Some(chunks) = chunks.filter(|_| !sorts_too_often) else { return one_scan(counted, limits, reason) };
     let mut decisions = vec![decision("strategy", found.strategy.unwrap_or(choice.name()), reason)];
     decisions.extend(found.large_values(limits.rows));
     if rows > 0 && distribution.null_rows == rows && choice.column().is_some() {
@@ -73,38 +74,40 @@ pub fn cut(choice: &Choice, counted: Counted<'_>, limits: Limits, pages_max: u32
     if let Some(reason) = &leaves_gap_reason {
         decisions.push(decision(PAGES, "the next run reads these rows again", reason.clone()));
     }
-    Cut { chunks, decisions, leaves_gap_reason }
+    Cut { chunks, is_one_scan: false, decisions, leaves_gap_reason }
 }
 
-fn chunks(choice: &Choice, counted: Counted<'_>, limits: Limits) -> (Vec<PlannedChunk>, String) {
+/// One statement instead of one for each chunk.
+fn one_scan(Counted { rows, .. }: Counted<'_>, limits: Limits, reason: String) -> Cut {
+    let statements = rows.div_ceil(limits.rows.max(1));
+    let reason =
+        format!("{reason}; one statement reads all rows, pages of LIMIT and OFFSET would be {statements}");
+    let decisions = vec![decision("strategy", "result_partitions", reason)];
+    Cut { is_one_scan: true, decisions, ..Cut::default() }
+}
+
+/// `None`: one scan.
+fn chunks(choice: &Choice, counted: Counted<'_>, limits: Limits) -> (Option<Vec<PlannedChunk>>, String) {
     let Counted { rows, distribution } = counted;
     let reason = choice.reason.clone();
-    match &choice.method {
-        Method::SingleChunk => (single_chunk::cut(rows), reason),
+    let chunks = match &choice.method {
+        Method::SingleChunk => single_chunk::cut(rows),
         Method::NumericRange { column } => {
-            (numeric_range::cut(&column.name, column.as_number, distribution, limits), reason)
+            numeric_range::cut(&column.name, column.as_number, distribution, limits)
         }
-        Method::GroupedValues { .. } => (grouped_values::cut(distribution, limits), reason),
+        Method::GroupedValues { .. } => grouped_values::cut(distribution, limits),
         Method::DateRange { large_days, .. } => {
             // Pages without a snapshot can lose a row; nobody gets them unasked.
             let safest = if limits.has_snapshot { LargeDays::Paged } else { LargeDays::Whole };
-            (date_range::cut(distribution, large_days.unwrap_or(safest), limits), reason)
+            date_range::cut(distribution, large_days.unwrap_or(safest), limits)
         }
-        Method::OffsetBased => (offset_based::cut(rows, limits.rows), reason),
-        Method::PagesOrWhole => {
-            let pages = rows.div_ceil(limits.rows.max(1));
-            let later = "result_partitions (a later release) would read it in one scan";
-            if !limits.has_snapshot {
-                let reason = format!("{reason}, and pages without a snapshot could lose rows; {later}");
-                (single_chunk::cut(rows), reason)
-            } else if pages > PAGES_MAX {
-                let reason = format!("{reason}, and {pages} pages would each sort all of it again; {later}");
-                (single_chunk::cut(rows), reason)
-            } else {
-                (offset_based::cut(rows, limits.rows), format!("{reason}; {later}"))
-            }
+        Method::PagesOrScan if !limits.has_snapshot => {
+            return (None, format!("{reason}, and pages without a snapshot could lose rows"));
         }
-    }
+        Method::OffsetBased | Method::PagesOrScan => offset_based::cut(rows, limits.rows),
+        Method::ResultPartitions => return (None, reason),
+    };
+    (Some(chunks), reason)
 }
 
 /// What the chunks turned out to be.
@@ -132,7 +135,8 @@ impl Found {
                 ChunkRange::SingleChunk {} => found.strategy = Some(strategy),
                 ChunkRange::NumericRange { .. }
                 | ChunkRange::GroupedValues { .. }
-                | ChunkRange::DateRange { .. } => {
+                | ChunkRange::DateRange { .. }
+                | ChunkRange::ResultPartitions { .. } => {
                     found.strategy.get_or_insert(strategy);
                     found.large += u64::from(chunk.expected_rows > limit);
                 }

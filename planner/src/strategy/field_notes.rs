@@ -69,10 +69,10 @@ fn note_05_the_real_distribution_is_planned_as_the_script_planned_it() {
     let named = cut_by_days(&claims, Some(LargeDays::Paged), snapshot(25_000));
     assert_eq!(named.chunks.len(), 10_968);
     assert!(named.chunks.iter().all(|chunk| chunk.expected_rows <= 25_000));
-    // auto reads the same pages, and says that there is a better way to come.
+    // auto has one statement read all of it.
     let auto = cut_by_days(&claims, None, snapshot(25_000));
-    assert_eq!(auto.chunks, named.chunks);
-    assert!(auto.decisions[0].reason.contains("result_partitions"), "{:?}", auto.decisions);
+    assert!(auto.is_one_scan && auto.chunks.is_empty());
+    assert!(auto.decisions[0].choice.contains("result_partitions"), "{:?}", auto.decisions);
     assert!(!named.decisions[0].reason.contains("result_partitions"), "{:?}", named.decisions);
     // date_range keeps days whole, and says so.
     let whole = cut_by_days(&claims, Some(LargeDays::Whole), snapshot(25_000));
@@ -139,24 +139,57 @@ fn pages_without_a_snapshot_are_only_had_by_name_and_leave_a_gap_behind() {
 }
 
 #[test]
-fn a_table_without_a_chunking_column_is_paged_only_where_that_is_safe_and_cheap() {
+fn a_table_without_a_chunking_column_is_read_by_one_statement() {
     let choice = Choice {
-        method: Method::PagesOrWhole,
+        method: Method::ResultPartitions,
         reason: "no chunking column is named".into(),
         is_named: false,
     };
-    let distribution = Distribution::default();
-    for (rows, has_snapshot, expected, chunks) in [
-        (100, true, "single_chunk", 1),
-        (950, true, "offset_based", 10),
-        (950, false, "single_chunk", 1),
-        (10_000, true, "offset_based", 100),
-        (10_001, true, "single_chunk", 1),
-        (0, true, "offset_based", 0),
-    ] {
-        let counted = Counted { rows, distribution: &distribution };
-        let cut = cut(&choice, counted, Limits { rows: 100, has_snapshot }, 32);
-        assert_eq!((cut.decisions[0].choice.as_str(), cut.chunks.len()), (expected, chunks), "{rows}");
-        assert_eq!(rows > 100, cut.decisions[0].reason.contains("result_partitions"), "{:?}", cut.decisions);
+    expect_strategies(
+        &choice,
+        &[
+            (100, true, ("single_chunk", 1)),
+            (101, true, ("result_partitions", 0)),
+            (950, false, ("result_partitions", 0)),
+            (0, true, ("result_partitions", 0)),
+        ],
+    );
+}
+
+#[test]
+fn a_column_that_no_range_can_speak_of_is_paged_only_where_that_is_safe_and_cheap() {
+    let choice = Choice { method: Method::PagesOrScan, reason: "a float".into(), is_named: false };
+    expect_strategies(
+        &choice,
+        &[
+            (100, true, ("single_chunk", 1)),
+            (950, true, ("offset_based", 10)),
+            (950, false, ("result_partitions", 0)),
+            (10_000, true, ("offset_based", 100)),
+            (10_001, true, ("result_partitions", 0)),
+        ],
+    );
+}
+
+/// Rows, whether there is a snapshot, and the strategy with its chunks.
+fn expect_strategies(choice: &Choice, expected: &[(u64, bool, (&str, usize))]) {
+    for &(rows, has_snapshot, expected) in expected {
+        let counted = Counted { rows, distribution: &Distribution::default() };
+        let cut = cut(choice, counted, Limits { rows: 100, has_snapshot }, 1_000);
+        assert_eq!((cut.decisions[0].choice.as_str(), cut.chunks.len()), expected, "{rows}");
+        assert_eq!(cut.is_one_scan, expected.0 == "result_partitions" && rows > 100, "{rows}");
     }
+}
+
+#[test]
+fn a_day_of_too_many_pages_turns_the_table_into_one_scan_unless_pages_are_named() {
+    let counted = Distribution {
+        buckets: vec![single("2024-01-10", 3_301), single("2024-01-12", 10)],
+        ..Distribution::default()
+    };
+    let auto = cut_by_days(&counted, None, snapshot(100));
+    assert!(auto.is_one_scan && auto.chunks.is_empty(), "{:?}", auto.decisions);
+    assert!(auto.decisions[0].reason.contains("sort"), "{:?}", auto.decisions);
+    let named = cut_by_days(&counted, Some(LargeDays::Paged), snapshot(100));
+    assert_eq!((named.is_one_scan, named.chunks.len()), (false, 35));
 }

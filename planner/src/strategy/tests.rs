@@ -85,6 +85,7 @@ fn selects(range: &ChunkRange, cell: Cell) -> bool {
     }
     let parse = |text: &String| text.replace('.', "").parse::<i64>().expect("a number");
     match (range, cell) {
+        (ChunkRange::ResultPartitions { .. }, _) => panic!("no chunk of a plan"),
         (ChunkRange::SingleChunk {} | ChunkRange::OffsetBased { .. }, _) => true,
         (ChunkRange::NumericRange { part: NumericPart::Nulls {}, .. }, cell) => cell == Cell::Null,
         (ChunkRange::NumericRange { part: NumericPart::Unparsed {}, .. }, cell) => cell == Cell::Unparsed,

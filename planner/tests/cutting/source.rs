@@ -87,6 +87,7 @@ impl Source {
             },
             columns,
             chunking,
+            one_scan: None,
             load: LoadPlan {
                 mode: LoadMode::Copy,
                 copy_first: true,

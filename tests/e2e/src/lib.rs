@@ -28,7 +28,7 @@ pub struct Setting {
     pub source_sql: Vec<String>,
     /// Statements for the target.
     pub target_sql: Vec<String>,
-    /// Entries of the configuration for the tables of `source_sql`.
+    /// Entries of the configuration for the tables of `source_sql`; one for a TPC-H table takes the place of its own.
     pub entries: Vec<Value>,
     /// JSON pointers into the configuration, and their values.
     pub config: Vec<(&'static str, Value)>,
@@ -100,7 +100,10 @@ impl Stage {
             let scale = (u32::try_from(*rows).map(f64::from)? / 150_000.0).max(0.01);
             emulator.load_tpch(table.name, &table.source(), scale, Some(*rows)).await?;
             client.batch_execute(table.ddl()).await?;
-            builder = builder.table(table.entry());
+            let is_of_table = |entry: &Value| entry["target"] == table.name;
+            if !setting.entries.iter().any(is_of_table) {
+                builder = builder.table(table.entry());
+            }
         }
         if !setting.source_sql.is_empty() {
             emulator

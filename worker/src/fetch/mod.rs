@@ -2,8 +2,11 @@
 //! fetched while this one loads, compressed and bounded, and what is encoded leaves through the encoder's bounded
 //! channel: memory depends neither on the chunk nor on a partition.
 
-use thaw_model::TablePlan;
-use thaw_snowflake::{Client, KeptPartition, ReadAhead, SnowflakeError, Statement, chunk_query};
+use thaw_model::range::ResultPart;
+use thaw_model::{ChunkRange, TablePlan};
+use thaw_snowflake::{
+    Client, KeptPartition, ReadAhead, SnowflakeError, Statement, StatementHandle, chunk_query,
+};
 use thaw_status::ClaimedChunk;
 
 use crate::encode::{EncodeError, Encoded, RowEncoder};
@@ -30,6 +33,9 @@ pub async fn fetch_chunk(
     chunk: &ClaimedChunk,
     mut encoder: RowEncoder,
 ) -> Result<Encoded, EncodeError> {
+    if let ChunkRange::ResultPartitions { part } = &chunk.range {
+        return fetch_kept(client, plan, part, encoder).await;
+    }
     let statement = statement(session, plan, chunk)?;
     let result = client.execute(&statement).await?;
     encoder.statement(result.handle.as_str());
@@ -53,6 +59,30 @@ pub async fn fetch_chunk(
     encoder.finish().await
 }
 
+/// Reads partitions of a result that the source keeps, each with as many rows as its metadata has declared.
+async fn fetch_kept(
+    client: &Client,
+    plan: &TablePlan,
+    part: &ResultPart,
+    mut encoder: RowEncoder,
+) -> Result<Encoded, EncodeError> {
+    let handle = StatementHandle::parse(&part.handle).map_err(SnowflakeError::from)?;
+    encoder.statement(handle.as_str());
+    let columns = plan.columns.len();
+    // What is declared empty is not asked for.
+    let partitions = part.partitions().filter(|(_, rows)| *rows > 0).map(|(number, row_count)| KeptPartition {
+        handle: handle.clone(),
+        number: usize::try_from(number).unwrap_or(usize::MAX),
+        columns,
+        row_count,
+    });
+    let mut partitions = client.read_ahead(partitions.collect::<Vec<_>>(), BYTES_AHEAD);
+    partitions.read_next(&mut encoder).await?;
+    thaw_faults::reach("during_fetch");
+    read_all(&mut partitions, &mut encoder).await?;
+    encoder.finish().await
+}
+
 async fn read_all(partitions: &mut ReadAhead, encoder: &mut RowEncoder) -> Result<(), EncodeError> {
     while partitions.read_next(encoder).await?.is_some() {}
     Ok(())
@@ -63,13 +93,20 @@ fn statement(
     plan: &TablePlan,
     chunk: &ClaimedChunk,
 ) -> Result<Statement, SnowflakeError> {
-    let mut statement = Statement::new(chunk_query(plan, &chunk.range)?);
-    statement.database = Some(plan.source.database.as_str().to_owned());
-    statement.schema = Some(plan.source.schema.as_str().to_owned());
-    statement.warehouse.clone_from(&session.warehouse);
-    statement.role.clone_from(&session.role);
-    statement.timezone = Some(plan.source.timezone.clone());
+    let sql = chunk_query(plan, &chunk.range)?;
     // Ids alone: ranges are data.
-    statement.query_tag = Some(format!("thaw/{}/{}/{}", chunk.run, chunk.id, chunk.fence));
-    Ok(statement)
+    Ok(in_session(session, plan, sql, format!("thaw/{}/{}/{}", chunk.run, chunk.id, chunk.fence)))
+}
+
+/// A statement of the plan, in the session that all of them run in.
+pub(crate) fn in_session(session: &SourceSession, plan: &TablePlan, sql: String, tag: String) -> Statement {
+    Statement {
+        database: Some(plan.source.database.as_str().to_owned()),
+        schema: Some(plan.source.schema.as_str().to_owned()),
+        warehouse: session.warehouse.clone(),
+        role: session.role.clone(),
+        timezone: Some(plan.source.timezone.clone()),
+        query_tag: Some(tag),
+        ..Statement::new(sql)
+    }
 }

@@ -62,6 +62,7 @@ pub(crate) async fn plan_for(client: &Client, table: &str, columns: &[(&str, Sou
         },
         columns,
         chunking: None,
+        one_scan: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: false,

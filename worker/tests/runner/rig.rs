@@ -138,6 +138,7 @@ impl Rig {
             },
             columns: columns(),
             chunking: None,
+            one_scan: None,
             load: LoadPlan {
                 mode: LoadMode::Copy,
                 copy_first: false,

@@ -42,6 +42,7 @@ pub fn day_of(column: &ChunkingColumn) -> Option<String> {
 pub(super) fn predicate(plan: &TablePlan, range: &ChunkRange) -> Result<Option<String>, ChunkQueryError> {
     match range {
         ChunkRange::SingleChunk {} | ChunkRange::OffsetBased { .. } => Ok(None),
+        ChunkRange::ResultPartitions { .. } => Err(ChunkQueryError::ReadByHandle),
         ChunkRange::NumericRange { column, part } => numeric(plan, column, part).map(Some),
         ChunkRange::GroupedValues { part } => grouped(chunking_column(plan)?, part).map(Some),
         ChunkRange::DateRange { part: DatePart::Nulls {} } => {

@@ -42,6 +42,7 @@ fn plan() -> TablePlan {
         },
         columns: vec![column("ID"), column("Source \"System\"")],
         chunking: None,
+        one_scan: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: true,

@@ -9,4 +9,5 @@ set status = 'planning', execution = t.execution + 1, chunk_count = null, expect
 from migration_status.migration_runs r
 where t.table_id = $1 and t.run_id = $2 and r.run_id = t.run_id and r.status = 'running'
   and t.status = 'loading' and t.execution = $3 and t.error_class is null
-returning t.execution, coalesce(r.planner_lease_until > now(), false) as planner_alive
+returning t.execution, coalesce(r.planner_lease_until > now(), false) as planner_alive,
+  t.plan -> 'one_scan' is not null as is_one_scan

@@ -2,7 +2,9 @@
 -- $1 run
 -- `later_run`: started the target after this table was; `loaded_since`: and has completed the same entry.
 select t.table_id, t.status, t.entry, t.source_database, t.source_schema, t.source_table, t.target_schema, t.target_table,
-       t.config_hash, t.config_keys, t.plan is not null as has_plan, t.started_at is not null as started, t.holds_target,
+       t.config_hash, t.config_keys, 
+       -- What has no chunks and waits for no statement is planned anew.
+       t.plan is not null and (t.chunk_count is not null or t.started_at is not null or t.status = 'planning') as has_plan, t.started_at is not null as started, t.holds_target,
        t.pruned_at is not null as pruned,
        exists (select from migration_status.migration_chunk_status c
                where c.table_id = t.table_id and c.execution = t.execution and c.status = 'completed'

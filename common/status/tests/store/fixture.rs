@@ -193,6 +193,7 @@ pub(crate) fn plan(start: StartPlan) -> TablePlan {
             lossy: false,
         }],
         chunking: None,
+        one_scan: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: false,

@@ -22,6 +22,7 @@ mod peers_watermark;
 mod postgres;
 mod quarantine;
 mod references;
+mod result_partitions;
 mod resume_cancel;
 mod resume_matrix;
 mod resume_prune;

@@ -21,11 +21,12 @@ async fn field_note_5_is_planned_to_the_chunk_with_one_statement() -> Result<()>
 }
 
 #[tokio::test]
-async fn field_note_5_under_auto_names_the_better_way() -> Result<()> {
+async fn field_note_5_under_auto_is_one_scan() -> Result<()> {
     let stage = scale::field_note_5("auto", Setting::default()).await?;
     let planned = scale::dry_run(&stage).await?;
     ensure!(planned["rows"] == scale::ROWS, "{planned}");
-    ensure!(planned["decisions"].to_string().contains("result_partitions"), "{planned}");
+    ensure!(planned["strategy"]["choice"] == "result_partitions", "{planned}");
+    ensure!(planned["statements"]["reading"] == 1, "{planned}");
     Ok(())
 }
 

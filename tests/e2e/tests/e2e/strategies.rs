@@ -217,6 +217,7 @@ async fn rows_without_a_column_to_cut_by_are_read_in_pages() -> Result<()> {
         &[],
     );
     case.entry["uniqueness_columns"] = Value::Null;
+    case.entry["strategy"] = "offset_based".into();
     let stage = case.stage().await?;
     let rows: Vec<String> =
         (0..600).map(|n| format!("({}, {}, '[{}]')", n / 3, n / 3 % 2, n / 3 % 7)).collect();
