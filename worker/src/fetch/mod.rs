@@ -70,13 +70,14 @@ async fn fetch_kept(
     encoder.statement(handle.as_str());
     let columns = plan.columns.len();
     // What is declared empty is not asked for.
-    let partitions = part.partitions().filter(|(_, rows)| *rows > 0).map(|(number, row_count)| KeptPartition {
-        handle: handle.clone(),
-        number: usize::try_from(number).unwrap_or(usize::MAX),
-        columns,
-        row_count,
-    });
-    let mut partitions = client.read_ahead(partitions.collect::<Vec<_>>(), BYTES_AHEAD);
+    let partitions =
+        part.partitions().filter(|(_, rows)| *rows > 0).map(|(number, row_count)| KeptPartition {
+            handle: handle.clone(),
+            number: usize::try_from(number).unwrap_or(usize::MAX),
+            columns,
+            row_count,
+        });
+    let mut partitions = client.read_ahead(partitions, BYTES_AHEAD);
     partitions.read_next(&mut encoder).await?;
     thaw_faults::reach("during_fetch");
     read_all(&mut partitions, &mut encoder).await?;
