@@ -42,13 +42,13 @@ test: prerequisites ## run every test on private servers
 	$(CARGO) build --locked --workspace --bins $(FAULTY)
 	@$(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --no-fail-fast $(FAULTY)
 
-lint: ## formatting, clippy, layers and house rules, licences, shell syntax
+lint: ## formatting, clippy, layers and house rules, licences, shell syntax, compose, units, manifests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@$(CARGO) run --quiet --locked --package tidy
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --log-level error check; \
 	 else echo "cargo-deny is not installed: licences and advisories (deny.toml) not checked"; fi
-	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
+	@deploy/lint.sh
 
 SCALE ?= 1
 bench: prerequisites ## optimised: plan and publish 100,000 chunks; load 750,000 orders with one slot; upsert SCALE million

@@ -3,7 +3,7 @@
 #
 #   THAW_PLANNER_PASSWORD=... THAW_WORKER_PASSWORD=... deploy/rabbitmq/setup.sh [VHOST]
 #
-# VHOST is `thaw` unless given. RABBITMQCTL: another command than `rabbitmqctl`, such as `rabbitmqctl -n rabbit@host`.
+# THAW_MONITOR_PASSWORD, where it is set, also makes thaw_monitor, which reads counts over HTTP (for KEDA). VHOST is `thaw` unless given. RABBITMQCTL: another command than `rabbitmqctl`, such as `rabbitmqctl -n rabbit@host`.
 # A password that is not set leaves that user as it is.
 set -eu
 vhost=${1:-thaw}
@@ -16,8 +16,8 @@ trap 'rm -f "$definitions"' EXIT
 trap 'exit 1' INT TERM
 
 text() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
-user() { # name password
-    [ -z "$2" ] || printf '%s{"name": "%s", "password": %s, "tags": ""}' "$separator" "$1" "$(text "$2")"
+user() { # name password tags
+    [ -z "$2" ] || printf '%s{"name": "%s", "password": %s, "tags": "%s"}' "$separator" "$1" "$(text "$2")" "${3:-}"
     [ -z "$2" ] || separator=', '
 }
 separator=''
@@ -32,8 +32,11 @@ vhost=$(text "$vhost")
     printf '{"vhosts": [{"name": %s}], "users": [' "$vhost"
     user thaw_planner "${THAW_PLANNER_PASSWORD:-}"
     user thaw_worker "${THAW_WORKER_PASSWORD:-}"
+    user thaw_monitor "${THAW_MONITOR_PASSWORD:-}" monitoring
+    printf '], "permissions": [\n'
+    [ -z "${THAW_MONITOR_PASSWORD:-}" ] ||
+        printf '  {"user": "thaw_monitor", "vhost": %s, "configure": "^$", "write": "^$", "read": "^$"},\n' "$vhost"
     cat <<END
-], "permissions": [
   {"user": "thaw_planner", "vhost": $vhost,
    "configure": "^thaw\\\\.", "write": "^amq\\\\.default$", "read": "^$"},
   {"user": "thaw_worker", "vhost": $vhost,

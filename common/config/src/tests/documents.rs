@@ -101,11 +101,30 @@ fn the_configuration_of_the_composition_is_accepted() {
     files.write("authority.pem", certificate);
     let folder = files.path().display().to_string();
     let text = read("deploy/compose/config.json").replace("\"/keys/", &format!("\"{folder}/"));
-    let environment = [("THAW_TARGET_PASSWORD", "x"), ("AMQP_URL", "amqp://u:p@rabbitmq")];
+    let environment = [
+        ("SNOWFLAKE_ACCOUNT", "TRYOUT"),
+        ("SNOWFLAKE_USER", "LOADER"),
+        ("POSTGRES_HOST", "postgres"),
+        ("POSTGRES_USER", "thaw_worker"),
+        ("POSTGRES_PASSWORD", "x"),
+        ("AMQP_URL", "amqp://u:p@rabbitmq"),
+    ];
     let loaded = files.load(&text, &environment).unwrap_or_else(|errors| panic!("{errors}"));
     let paths: Vec<_> = loaded.warnings.iter().map(|finding| finding.path.as_str()).collect();
     // Its database is reached without TLS, in a network of its own.
     assert_eq!(paths, ["postgres.sslmode"]);
+}
+
+#[test]
+fn the_configuration_of_the_cluster_is_accepted() {
+    let files = Files::new();
+    files.write("rsa_key.p8", &super::keys_given::pkcs8_pem());
+    let folder = files.path().display().to_string();
+    let text = read("deploy/k8s/base/config.json").replace("\"/keys/", &format!("\"{folder}/"));
+    let environment =
+        [("POSTGRES_USER", "thaw_worker"), ("POSTGRES_PASSWORD", "x"), ("AMQP_URL", "amqps://u:p@rabbitmq")];
+    let loaded = files.load(&text, &environment).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.warnings, []);
 }
 
 #[test]
