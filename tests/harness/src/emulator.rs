@@ -261,6 +261,14 @@ impl Emulator {
         self.post("limits", &limits).await
     }
 
+    /// The account's limits, and how many requests for partitions they have refused.
+    ///
+    /// # Errors
+    /// The emulator does not answer.
+    pub async fn limits_in_force(&self) -> Result<Value> {
+        self.get("limits").await
+    }
+
     /// Forgets the statements so far.
     ///
     /// # Errors
