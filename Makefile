@@ -13,9 +13,9 @@ endif
 FAULTY := --features thaw-planner/fault-points,thaw-worker/fault-points
 # An optimised build takes several times as long as the demo itself: the demo runs an unoptimised one.
 DEMO := --package thaw-planner --package thaw-worker --package snowflake-emulator --package demo --bins
-BENCH := --package thaw-planner --package thaw-worker --package snowflake-emulator --package thaw-e2e --bins
+BENCH := --package thaw-planner --package thaw-worker --package snowflake-emulator --package thaw-bench --bins
 
-.PHONY: help build services services-down prerequisites demo test lint bench
+.PHONY: help build services services-down prerequisites demo test lint bench bench-check bench-record
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -51,7 +51,15 @@ lint: ## formatting, clippy, layers and house rules, licences, shell syntax, com
 	@deploy/lint.sh
 
 SCALE ?= 1
-bench: prerequisites ## optimised: plan and publish 100,000 chunks; load 750,000 orders with one slot; upsert SCALE million
+ONLY ?=
+bench: prerequisites ## optimised, against PostgreSQL itself: SCALE=0.1 for fewer rows, ONLY=copy_1slot for one; writes docs/performance.md
 	$(CARGO) build --release --locked $(BENCH)
-	@$(TARGET)/release/bench
-	$(CARGO) bench --quiet --locked --package thaw-worker --bench merge -- $(SCALE)
+	@$(TARGET)/release/bench --scale $(SCALE) --report docs/performance.md $(if $(ONLY),--only $(ONLY))
+
+# The product's crates optimised in an otherwise unoptimised build, which `make test` has made: seconds, not minutes.
+CELLS := --quiet --locked --profile dev $(foreach name,model snowflake postgres worker,--config 'profile.dev.package.thaw-$(name).opt-level=3')
+bench-check: ## fail when decoding or encoding a type has become twice as slow, by ratios to a loop beside it
+	@$(CARGO) bench $(CELLS) --package thaw-worker --bench cells -- --check
+
+bench-record: ## record what `make bench-check` compares with
+	@$(CARGO) bench $(CELLS) --package thaw-worker --bench cells -- --record

@@ -61,6 +61,9 @@ pub(crate) struct ServeArgs {
     /// Leave row order to PostgreSQL (for benchmarks)
     #[arg(long)]
     pub(crate) no_shuffle: bool,
+    /// Execute a query once and answer it from the stored bytes ever after, whatever is written (for benchmarks)
+    #[arg(long)]
+    pub(crate) freeze: bool,
     /// How long a commit stays invisible to other requests
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     pub(crate) commit_visibility_seconds: Duration,

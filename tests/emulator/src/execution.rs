@@ -8,6 +8,7 @@ use emulator_engine::{ExecuteRequest, SqlError};
 use crate::adversity::Mood;
 use crate::api::answers::Refusal;
 use crate::delay::Delay;
+use crate::frozen::{Kept, Key};
 use crate::partitions::PartitionWriter;
 use crate::result_set::ResultSet;
 use crate::state::Emulator;
@@ -34,9 +35,9 @@ async fn ending(emulator: &Emulator, statement: &Statement, (mood, delay): (Mood
         }
         result = async {
             delay.wait(&emulator.clock, statement.created_ms).await;
-            execute(emulator, statement, mood).await
+            executed_or_frozen(emulator, statement, mood).await
         } => match result {
-            Ok(result) => State::Succeeded(Arc::new(result)),
+            Ok(result) => State::Succeeded(result),
             Err(error) => {
                 State::Failed(Refusal::sql_error(handle, &error.code, &error.sql_state, &error.message))
             }
@@ -44,10 +45,34 @@ async fn ending(emulator: &Emulator, statement: &Statement, (mood, delay): (Mood
     }
 }
 
-async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Result<ResultSet, SqlError> {
+/// With `--freeze`, the bytes of the first execution of the same query.
+async fn executed_or_frozen(
+    emulator: &Emulator,
+    statement: &Statement,
+    mood: Mood,
+) -> Result<Arc<ResultSet>, SqlError> {
+    let sql = emulator.prepared.instead_of(&statement.submission.sql);
+    let key = emulator.settings.freeze.then(|| Key::new(&statement.submission, &sql));
+    if let Some(kept) = key.as_ref().and_then(|key| emulator.frozen.get(key)) {
+        statement.note_tables(kept.tables);
+        return Ok(kept.result);
+    }
+    let (result, tables) = execute(emulator, statement, (sql, mood)).await?;
+    let kept = Kept { result: Arc::new(result), tables };
+    if let Some(key) = key {
+        emulator.frozen.keep(key, &kept);
+    }
+    Ok(kept.result)
+}
+
+async fn execute(
+    emulator: &Emulator,
+    statement: &Statement,
+    (sql, mood): (String, Mood),
+) -> Result<(ResultSet, Vec<String>), SqlError> {
     let submission = &statement.submission;
     let request = ExecuteRequest {
-        sql: emulator.prepared.instead_of(&submission.sql),
+        sql,
         database: submission.database.clone(),
         schema: submission.schema.clone(),
         warehouse: submission.warehouse.clone(),
@@ -65,7 +90,8 @@ async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Resu
     let limits = emulator.limits.of_result(submission.parameters.chunk_megabytes * 1024 * 1024);
     let mut source = Stopwatch::default();
     let mut output = source.time(emulator.engine.execute(request)).await?;
-    statement.note_tables(std::mem::take(&mut output.tables));
+    let tables = std::mem::take(&mut output.tables);
+    statement.note_tables(tables.clone());
     let rows_max = match submission.parameters.rows_per_resultset {
         0 => u64::MAX,
         most => most,
@@ -89,7 +115,7 @@ async fn execute(emulator: &Emulator, statement: &Statement, mood: Mood) -> Resu
     statement.note_source(source.0);
     drop(output.rows);
     let partitions = writer.finish().await.map_err(storage)?;
-    Ok(ResultSet { columns: output.columns, kind: output.kind, partitions, gzip_first_response })
+    Ok((ResultSet { columns: output.columns, kind: output.kind, partitions, gzip_first_response }, tables))
 }
 
 /// Time spent waiting for the source, and for nothing else.

@@ -14,6 +14,7 @@ mod delay;
 mod execution;
 mod fault_actions;
 mod faults;
+mod frozen;
 mod json_rows;
 mod jwt;
 mod limits;

@@ -73,6 +73,7 @@ async fn emulator(args: &ServeArgs) -> anyhow::Result<Emulator> {
         result_lifetime_ms: i64::from(args.result_hours) * 3_600_000,
         commit_visibility_ms: i64::try_from(commit_visibility)
             .context("--commit-visibility-seconds is too long")?,
+        freeze: args.freeze,
     };
     let partition_limits =
         PartitionLimits { bytes: args.partition_bytes, rows: args.partition_rows, grow: true };

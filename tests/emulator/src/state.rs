@@ -11,6 +11,7 @@ use crate::adversity::Adversity;
 use crate::auth::Directory;
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::frozen::Frozen;
 use crate::limits::Limits;
 use crate::partitions::PartitionLimits;
 use crate::prepared::Prepared;
@@ -26,6 +27,7 @@ pub(crate) struct Emulator {
     pub(crate) adversity: Adversity,
     pub(crate) faults: Faults,
     pub(crate) prepared: Prepared,
+    pub(crate) frozen: Frozen,
     pub(crate) statements: Statements,
     pub(crate) spool: Arc<Spool>,
     pub(crate) limits: Limits,
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) result_lifetime_ms: i64,
     /// How long a commit stays invisible to other requests.
     pub(crate) commit_visibility_ms: i64,
+    /// A query is executed once, see [`crate::frozen`].
+    pub(crate) freeze: bool,
 }
 
 /// The parts an [`Emulator`] is made of.
@@ -69,6 +73,7 @@ impl Emulator {
             adversity: parts.adversity,
             faults: Faults::default(),
             prepared: Prepared::default(),
+            frozen: Frozen::default(),
             statements: Statements::default(),
             spool: Arc::new(parts.spool),
             limits: Limits::new(parts.partition_limits),

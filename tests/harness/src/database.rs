@@ -39,6 +39,17 @@ impl TestDatabase {
         Ok(Self { name, server })
     }
 
+    /// A copy of a database that nobody is connected to.
+    ///
+    /// # Errors
+    /// Somebody is, or the server does not answer.
+    pub async fn copy_of(template: &Self) -> Result<Self> {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let admin = connect(template.server.as_str()).await?;
+        admin.batch_execute(&format!("create database {name} template {}", template.name)).await?;
+        Ok(Self { name, server: template.server.clone() })
+    }
+
     /// Its name: lower case, digits and underscores, needs no quotes.
     #[must_use]
     pub fn name(&self) -> &str {

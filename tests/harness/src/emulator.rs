@@ -196,6 +196,15 @@ impl Emulator {
         self.post("answers", &json!({"sql_contains": sql_contains, "sql": sql})).await.map(drop)
     }
 
+    /// Forgets what [`Emulator::answer`] prepared.
+    ///
+    /// # Errors
+    /// The emulator does not answer.
+    pub async fn clear_answers(&self) -> Result<()> {
+        self.http.delete(format!("{}/answers", self.admin_url)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Hides a table from a role, as if it did not exist there.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ const PRODUCT: &[(&str, &[&str])] = &[
 /// Judges: none of them may use the product, whose faults they would share.
 const JUDGES: &[&str] = &["thaw-harness", "snowflake-emulator", "emulator-engine", "tidy"];
 const TEST_CRATES: &[&str] =
-    &["thaw-harness", "snowflake-emulator", "emulator-engine", "tidy", "demo", "thaw-e2e"];
+    &["thaw-harness", "snowflake-emulator", "emulator-engine", "tidy", "demo", "thaw-e2e", "thaw-bench"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let manifests = tree.files().iter().filter(|file| file.path.ends_with("Cargo.toml"));
