@@ -138,6 +138,7 @@ fn plan(case: &Case) -> TablePlan {
         target: TargetPlan { database: "d".into(), schema: PgIdent::exact("s"), table: PgIdent::exact("t") },
         columns,
         chunking: None,
+        one_scan: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: false,

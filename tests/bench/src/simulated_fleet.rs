@@ -321,6 +321,7 @@ fn plan() -> TablePlan {
             lossy: false,
         }],
         chunking: None,
+        one_scan: None,
         load: LoadPlan {
             mode: LoadMode::Copy,
             copy_first: false,
