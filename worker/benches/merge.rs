@@ -1,12 +1,13 @@
 //! A mostly identical upsert, 3 percent of the rows changed and scattered, beside the plain one: time of the merge,
 //! dead rows, WAL. `cargo bench --package thaw-worker --bench merge -- 0.1` takes a tenth of the million rows.
 //!
-//! Prints `BENCH name value unit`. The stage is filled by the server itself: COPY is the same in both.
+//! Prints `BENCH name value unit`. The stage is filled by the server itself: COPY is the same in both,
+//! and that no key is repeated is what the encoder tells. The server writes full pages to its WAL, as in production.
 
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use thaw_harness::{PostgresOptions, PostgresServer, TestDatabase};
+use thaw_harness::{Fsync, PostgresOptions, PostgresServer, TestDatabase};
 use thaw_model::plan::{Arbiter, LoadMode};
 use thaw_model::{PgIdent, SourceType, TablePlan};
 use thaw_worker::load::merge_statements;
@@ -49,7 +50,8 @@ async fn main() -> Result<()> {
         reason = "a count of rows for a bench"
     )]
     let rows = (ROWS * scale) as i64;
-    let server = PostgresServer::start(&PostgresOptions::default())?;
+    let options = PostgresOptions { fsync: Fsync::On, ..PostgresOptions::default() };
+    let server = PostgresServer::start(&options)?;
     let plain = measure(&server, rows, Some(PLAIN)).await?;
     let ours = measure(&server, rows, None).await?;
     for (name, cost) in [("plain", &plain), ("ours", &ours)] {
@@ -83,7 +85,7 @@ async fn measure(server: &PostgresServer, rows: i64, statement: Option<&str>) ->
     client.batch_execute("vacuum analyze t").await?;
     client.batch_execute("checkpoint").await?;
     let plan = plan(&client).await;
-    let [stage, analyze, repeated, merge] = merge_statements(&plan).context("the plan has an arbiter")?;
+    let [stage, analyze, merge] = merge_statements(&plan).context("the plan has an arbiter")?;
     let transaction = client.transaction().await?;
     transaction.batch_execute(&stage).await?;
     // Every thirty-third row is another, and the rows come in no order.
@@ -102,7 +104,6 @@ async fn measure(server: &PostgresServer, rows: i64, statement: Option<&str>) ->
         Some(statement) => transaction.batch_execute(statement).await?,
         None => {
             transaction.batch_execute(&analyze).await?;
-            ensure!(!transaction.query_one(&repeated, &[]).await?.get::<_, bool>(0), "a key is repeated");
             let counts = transaction.query_one(&merge, &[]).await?;
             ensure!(counts.get::<_, i64>("updated") == rows / 33, "a changed row was not written");
         }

@@ -84,6 +84,12 @@ impl BinaryWriter {
         self.buffer.is_empty()
     }
 
+    /// What was written after the buffer had this length.
+    #[must_use]
+    pub fn written_since(&self, len: usize) -> &[u8] {
+        self.buffer.get(len..).unwrap_or_default()
+    }
+
     /// Takes everything written so far.
     pub fn split(&mut self) -> BytesMut {
         self.buffer.split()

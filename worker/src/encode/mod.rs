@@ -11,6 +11,7 @@ mod column;
 mod decimal;
 mod json;
 mod kept_values;
+mod key_watch;
 pub mod matrix;
 mod number;
 mod pair;
@@ -21,6 +22,7 @@ mod zone;
 
 pub use bad_value::{BadValue, EncodeError};
 pub use kept_values::KeptValues;
+pub use key_watch::Keys;
 pub use pair::{Loss, Unloadable, pair_is_loadable, pair_needs_zone};
 pub use row::{BadRow, Encoded, EncodedRows, Piece, RowEncoder};
 pub use zone::Zone;

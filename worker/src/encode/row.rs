@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::bad_value::{BadValue, EncodeError};
 use super::column::{Column, Key};
 use super::kept_values::{KeptValues, ValueKeeper};
+use super::key_watch::{KeyWatch, Keys};
 
 /// Finished rows leave when they are this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -45,6 +46,8 @@ pub struct Encoded {
     pub rows: i64,
     /// Rows, but for those set aside, without a watermark.
     pub null_watermarks: i64,
+    /// Whether two of the rows that were sent have the same key.
+    pub keys: Keys,
     /// Values that became NULL under `on_bad_row = null`.
     pub nulled: u64,
     /// Bytes of COPY data.
@@ -93,6 +96,8 @@ pub struct RowEncoder {
     row_limit: usize,
     /// Which of the cells is the watermark.
     watermark: Option<usize>,
+    /// Looks for repeated keys among rows that will be staged.
+    key_watch: Option<KeyWatch>,
     /// Where bad rows keep their values.
     keeper: Option<ValueKeeper>,
     encoded: Encoded,
@@ -151,6 +156,7 @@ impl RowEncoder {
                 .watermark
                 .as_ref()
                 .and_then(|watermark| plan.columns.iter().position(|column| column.target == *watermark)),
+            key_watch: if with_ordinal { KeyWatch::new(plan) } else { None },
             keeper: (plan.bad_rows.keep_values && plan.bad_rows.on_bad_row == OnBadRow::Quarantine)
                 .then(|| ValueKeeper::new(plan)),
             encoded: Encoded::default(),
@@ -183,6 +189,7 @@ impl RowEncoder {
     /// # Errors
     /// [`EncodeError::LoadEnded`] where nobody receives any more.
     pub async fn finish(mut self) -> Result<Encoded, EncodeError> {
+        self.encoded.keys = self.key_watch.as_ref().map_or(Keys::Unknown, KeyWatch::keys);
         self.writer.trailer();
         self.row.start = self.writer.len();
         // A result without a row sends no bytes: the load then touches nothing.
@@ -272,7 +279,12 @@ impl RowSink for RowEncoder {
             return self.bad_value(column, start, BadValue::RowTooLong);
         }
         match codec.encode(&mut self.writer, &mut self.scratch, value) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if let Some(watch) = &mut self.key_watch {
+                    watch.field(column, self.writer.written_since(start));
+                }
+                Ok(())
+            }
             Err(reason) => self.bad_value(column, start, reason),
         }
     }
@@ -282,6 +294,9 @@ impl RowSink for RowEncoder {
             return Err(EncodeError::Shape);
         }
         self.encoded.rows += 1;
+        if let Some(watch) = &mut self.key_watch {
+            watch.end_row(self.row.fault.is_none());
+        }
         match self.row.fault.take() {
             Some((index, reason)) => self.set_aside(index, reason)?,
             None => {

@@ -31,14 +31,13 @@ use stream::{Opening, Stream};
 use crate::encode::{EncodeError, Encoded, EncodedRows};
 
 /// The statements of an upsert of distinct keys into an unpartitioned target: its stage, what the planner learns of it,
-/// whether a key is repeated, and the merge. For a person's EXPLAIN, and for the bench. `None`: the plan has no arbiter.
+/// and the merge. For a person's EXPLAIN, and for the bench. `None`: the plan has no arbiter.
 #[must_use]
-pub fn merge_statements(plan: &TablePlan) -> Option<[String; 4]> {
+pub fn merge_statements(plan: &TablePlan) -> Option<[String; 3]> {
     let arbiter = plan.load.arbiter.as_ref()?;
     Some([
         sql::create_stage(plan),
         sql::analyze_stage(arbiter),
-        sql::has_repeated_keys(arbiter),
         sql::upsert(plan, arbiter, sql::Shape { partitioned: false, repeated: false }),
     ])
 }

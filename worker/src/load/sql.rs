@@ -60,9 +60,10 @@ pub(super) fn create_stage(plan: &TablePlan) -> String {
     )
 }
 
-/// What the planner must know of the stage: without it, it takes any number of rows for two hundred keys.
+/// What the planner must know of the stage: without it, it takes any number of rows for two hundred keys. How many rows
+/// there are matters, not which: a small sample tells.
 pub(super) fn analyze_stage(arbiter: &Arbiter) -> String {
-    format!("analyze {STAGE} ({})", name_list(&arbiter.columns))
+    format!("set local default_statistics_target = 10; analyze {STAGE} ({})", name_list(&arbiter.columns))
 }
 
 /// Whether a key stands in more than one row of the stage. Reads the keys alone.
@@ -106,10 +107,11 @@ pub(super) fn upsert(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> Strin
          on conflict ({keys}) do update set {assignments} \
          where {guard} \
          returning {was_inserted} as inserted) \
-         select (select count(*) from newest) as newest, \
+         select {count} as newest, \
          count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated, \
          {tied} as tied from written",
         newest = newest(plan, arbiter, shape),
+        count = newest_count(shape),
         target = target(plan),
         same_key = same_key(arbiter),
         is_absent = is_absent(arbiter),
@@ -128,9 +130,10 @@ pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> 
         "{newest}, missing as (select newest.* from newest left join {target} as t on {same_key} where {is_absent}), \
          written as (insert into {target} ({columns}){overriding} \
          select {columns} from missing order by {keys} on conflict ({keys}) do nothing returning 1) \
-         select (select count(*) from newest) as newest, count(*) as inserted, 0::bigint as updated, \
+         select {count} as newest, count(*) as inserted, 0::bigint as updated, \
          0::bigint as tied from written",
         newest = newest(plan, arbiter, shape),
+        count = newest_count(shape),
         target = target(plan),
         same_key = same_key(arbiter),
         is_absent = is_absent(arbiter),
@@ -138,6 +141,11 @@ pub(super) fn insert_only(plan: &TablePlan, arbiter: &Arbiter, shape: Shape) -> 
         overriding = overriding(plan),
         keys = name_list(&arbiter.columns),
     )
+}
+
+/// NULL where it is the number of staged rows, which COPY has told: no scan of the stage for it.
+const fn newest_count(shape: Shape) -> &'static str {
+    if shape.repeated { "(select count(*) from newest)" } else { "null::bigint" }
 }
 
 /// A column of the changed rows that says which of them the target has with the same watermark, and their count. Where

@@ -11,12 +11,12 @@ use tokio_postgres::GenericClient;
 
 use super::{LoadError, Way};
 
-/// Compares the target with the plan; for a transaction that holds a lock on the target already.
-pub(super) async fn check(client: &impl GenericClient, plan: &TablePlan) -> Result<(), LoadError> {
+/// Compares the target with the plan, and returns what it is; for a transaction that holds a lock on it already.
+pub(super) async fn check(client: &impl GenericClient, plan: &TablePlan) -> Result<TargetTable, LoadError> {
     let found = describe_table(client, &plan.target.schema, &plan.target.table).await?;
-    match first_change(plan, found.as_ref()) {
-        Some(change) => Err(LoadError::TargetChanged { change, cause: None }),
-        None => Ok(()),
+    match (first_change(plan, found.as_ref()), found) {
+        (None, Some(found)) => Ok(found),
+        (change, _) => Err(LoadError::TargetChanged { change: change.unwrap_or_default(), cause: None }),
     }
 }
 

@@ -412,3 +412,21 @@ async fn an_error_of_the_source_is_the_cause_that_is_told() {
     let error = load(&mut store.client, &request, encoded, failing).await.expect_err("the source failed");
     assert!(matches!(error, LoadError::Encode(EncodeError::Source(_))), "{error}");
 }
+
+/// The encoder tells repeated keys by their bytes; a collation that holds `A` and `a` for equal is asked for itself.
+#[tokio::test]
+async fn keys_that_only_a_collation_holds_equal_are_one_key() {
+    let mut store = Store::create(
+        "create collation blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         create table t (id text collate blind primary key, v text)",
+    )
+    .await;
+    let text = S::Text { length: None };
+    let mut plan = plan_for(&store.client, "t", &[("id", text), ("v", text)]).await;
+    plan.load.mode = LoadMode::Upsert;
+    plan.load.arbiter = Some(arbiter("t_pkey", &["id"]));
+    let chunk = rows(&["a|first", "b|only", "A|last"]);
+    let loaded = store.load(&plan, &chunk).await.expect("loads").0;
+    assert_eq!((loaded.accounting.inserted, loaded.accounting.deduplicated), (2, 1));
+    assert_eq!(store.rows("select v from t order by id").await, ["last", "only"]);
+}

@@ -368,3 +368,59 @@ async fn what_only_the_server_can_refuse_fails_the_chunk_with_the_constraint_and
         assert_eq!(store.rows(&format!("select v from {table}")).await, Vec::<String>::new());
     }
 }
+
+/// Columns and keys that take no NULL: a bad value there is set aside with its row, or fails the chunk. It is never
+/// dropped, and never becomes NULL.
+#[tokio::test]
+async fn what_cannot_be_null_is_set_aside_or_fails_under_every_policy() {
+    let bytes = S::Binary;
+    let columns = [("id", S::Number { precision: 38, scale: 0 }), ("v", TEXT), ("b", bytes), ("note", TEXT)];
+    let good = |id: &str| vec![cell(id), cell("1"), cell("00ff"), cell("a note")];
+    let bad = [
+        (None, cell("2"), cell("00"), "id"),
+        (cell("99999999999"), cell("2"), cell("00"), "id"),
+        (cell("3"), None, cell("00"), "v"),
+        (cell("3"), cell("canary"), cell("00"), "v"),
+        (cell("4"), cell("4"), None, "b"),
+        (cell("4"), cell("4"), cell("canary"), "b"),
+        (cell("4"), cell("4"), cell("0"), "b"),
+    ]
+    .map(|(id, v, b, column)| (vec![id, v, b, cell("canary\0")], column));
+    for mode in [LoadMode::Copy, LoadMode::Upsert, LoadMode::InsertOnly] {
+        let mut store =
+            Store::create("create table t (id int primary key, v int not null, b bytea not null, note text)")
+                .await;
+        let mut plan = plan_for(&store.client, "t", &columns).await;
+        plan.load.mode = mode;
+        plan.load.arbiter = Some(Arbiter {
+            index: PgIdent::exact("t_pkey"),
+            columns: vec![PgIdent::exact("id")],
+            nulls_not_distinct: false,
+        });
+        plan.bad_rows.nul_in_text = NulInText::Strip;
+        for policy in [OnBadRow::Fail, OnBadRow::Null] {
+            plan.bad_rows.on_bad_row = policy;
+            for (row, column) in &bad {
+                let rows = [good("1"), row.clone(), good("9")];
+                let error = store.load(&plan, &rows).await.expect_err("refused").to_string();
+                assert!(error.starts_with(&format!("row 2 of the chunk, column \"{column}\": ")), "{error}");
+                assert_eq!(error.ends_with("cannot be null instead"), policy == OnBadRow::Null, "{error}");
+                assert!(!error.contains("canary"), "{error}");
+                assert_eq!(store.rows("select 1 from t").await, Vec::<String>::new());
+            }
+        }
+        plan.bad_rows.on_bad_row = OnBadRow::Quarantine;
+        plan.bad_rows.nul_in_text = NulInText::Replace;
+        let mut rows: Vec<Vec<Cell>> = bad.iter().map(|(row, _)| row.clone()).collect();
+        rows.insert(0, good("1"));
+        // A character that is replaced makes no bad row.
+        rows.push(vec![cell("9"), cell("1"), cell("00FF"), cell("a\0b")]);
+        let counts = store.load(&plan, &rows).await.expect("loads").0.accounting;
+        assert!(counts.is_balanced(), "{counts:?}");
+        assert_eq!((counts.fetched, counts.inserted, counts.quarantined), (9, 2, 7), "{mode:?}");
+        let found = store.rows("select id, b, note from t order by id").await;
+        assert_eq!(found, ["1|\\x00ff|a note", "9|\\x00ff|a\u{fffd}b"]);
+        let aside = "select column_name from migration_status.quarantined_rows order by ordinal";
+        assert_eq!(store.rows(aside).await, bad.clone().map(|(_, column)| column.to_owned()));
+    }
+}
