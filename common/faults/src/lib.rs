@@ -8,7 +8,9 @@
 //! Points of a worker: `after_receive`, `after_claim`, `during_fetch`, `during_copy`, `before_complete`,
 //! `before_commit`, `after_commit`, `during_finalize`, `during_index`, `between_indexes`, `after_indexes`, `after_analyze`,
 //! `after_finalize`. Of a planner: `after_reserve`, `between_plans`, `after_store`, `during_publish`. Of whoever starts a
-//! table: `during_start`, `after_save_indexes`, `before_start_commit`, `after_start`.
+//! table: `during_start`, `after_save_indexes`, `before_start_commit`, `after_start`. Of a planner that
+//! writes the one statement of a table down: `after_scan_store`. Of whoever sends it or looks at it: `before_submit`,
+//! `after_submit`, `after_handle`, `before_cut`, `after_cut`; of whoever prepares the next one: `before_prepare`.
 
 #[cfg(feature = "fault-points")]
 mod armed;

@@ -65,8 +65,25 @@ pub struct TableProgress {
     /// From the start to the end, or to now; `None`: not started.
     #[serde(rename = "elapsed_seconds", serialize_with = "as_optional_seconds")]
     pub elapsed: Option<Duration>,
+    /// The one statement that reads the table, where one does.
+    pub statement: Option<StatementProgress>,
     pub error_class: Option<String>,
     pub error_text: Option<String>,
+}
+
+/// The one statement of a table's execution.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatementProgress {
+    /// `to_submit`, `running`, `finished` or `ended`, as `migration_executions` has it.
+    pub state: String,
+    /// Its query id; `None`: not known to have been sent.
+    pub handle: Option<String>,
+    /// From its submission until it was seen ended, or until now.
+    #[serde(rename = "elapsed_seconds", serialize_with = "as_optional_seconds")]
+    pub elapsed: Option<Duration>,
+    /// For so long the source keeps its result; `None`: there is none yet, or none any more.
+    #[serde(rename = "kept_for_seconds", serialize_with = "as_optional_seconds")]
+    pub kept_for: Option<Duration>,
 }
 
 /// A chunk with its range, which is the user's data.
@@ -241,9 +258,20 @@ fn table_progress(row: &Row) -> Result<TableProgress, StoreError> {
             watermark_lost: row.try_get("watermark_lost_rows")?,
         },
         elapsed: duration(row, "elapsed_seconds")?,
+        statement: statement_progress(row)?,
         error_class: row.try_get("error_class")?,
         error_text: row.try_get("error_text")?,
     })
+}
+
+fn statement_progress(row: &Row) -> Result<Option<StatementProgress>, StoreError> {
+    let Some(state) = row.try_get("statement_state")? else { return Ok(None) };
+    Ok(Some(StatementProgress {
+        state,
+        handle: row.try_get("statement_handle")?,
+        elapsed: duration(row, "statement_seconds")?,
+        kept_for: duration(row, "result_seconds")?,
+    }))
 }
 
 fn duration(row: &Row, column: &str) -> Result<Option<Duration>, StoreError> {

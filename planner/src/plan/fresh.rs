@@ -12,7 +12,7 @@ use crate::load_mode;
 use crate::strategy::cut;
 
 /// Decided again for each execution, so that the predecessor's word does not stand beside it.
-const DECIDED_AGAIN: &[&str] = &["snapshot", "execution"];
+const DECIDED_AGAIN: &[&str] = &["snapshot", "execution", super::LOST_RESULT];
 
 /// Why there is no fresh execution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -24,6 +24,9 @@ use crate::watermark::asked::AskedError;
 
 use assemble::{Assembled, Facts, Refusal};
 
+/// The decision that says what a lost result would cost.
+pub const LOST_RESULT: &str = "lost result";
+
 /// A planned table.
 #[derive(Debug, Clone)]
 pub struct Planned {
@@ -210,6 +213,7 @@ async fn count_and_cut(
             counted: has_snapshot.then_some(counts.rows),
             is_over_rows: false,
         });
+        plan.decisions.push(lost_result(&plan, counts.rows));
     }
     // A hundred thousand buckets are not needed while their chunks are stored.
     counts.distribution = Distribution::default();
@@ -245,6 +249,27 @@ fn check_keys(facts: Facts<'_>, plan: &mut TablePlan, counts: &TableCounts) -> R
         reason: format!("{rows} rows have NULL in key column \"{column}\", and on_bad_row is quarantine"),
     });
     Ok(())
+}
+
+/// What a result that is lost in the middle of the load would cost: all chunks load again, and this is how.
+fn lost_result(plan: &TablePlan, rows: u64) -> Decision {
+    // One row that was loaded is enough to decide it.
+    let choice = match plan.load.over_rows(&plan.start, 1).map(|load| load.mode) {
+        None => "the table would fail",
+        Some(_) if plan.start.truncate => "truncated and loaded again",
+        Some(_) if plan.start.replace_tail.is_some() => "its tail deleted and loaded again",
+        Some(LoadMode::InsertOnly) => "loaded again, rows that are there kept by their keys",
+        Some(_) => "loaded again over the same keys",
+    };
+    let reason = if choice == "the table would fail" {
+        format!(
+            "nothing would tell the rows that are there from the {rows} that load again; uniqueness_columns, a bound or \
+             truncate_onstart would"
+        )
+    } else {
+        format!("one more statement would read all {rows} rows; the source keeps a result for 24 hours")
+    };
+    Decision { subject: LOST_RESULT.into(), choice: choice.into(), reason }
 }
 
 /// What the chunks' ranges have in common: the column they speak of, and the order of pages.

@@ -2,7 +2,7 @@
 -- $1 run (null: all), $2 at most, $3 only those that a planner may have to do with: running ones, and partial or failed
 -- ones with a table that could be revived
 -- `stalled_seconds`: since its start, since a table was planned, started or completed, or a chunk completed or still at
--- work. An attempt that failed is none of it, nor is a planner: a schedule that goes on with the run each hour, in vain,
+-- work, or a statement was seen running. An attempt that failed is none of it, nor is a planner: a schedule that goes on with the run each hour, in vain,
 -- would never begin another.
 select r.run_id, r.status, to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as started_at,
        extract(epoch from now() - r.started_at)::float8 as started_seconds_ago,
@@ -11,7 +11,10 @@ select r.run_id, r.status, to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD 
          select max(greatest(t.planned_at, t.started_at, t.finished_at, (
            select max(greatest(c.claimed_at, c.heartbeat_at, c.finished_at))
            from migration_status.migration_chunk_status c
-           where c.table_id = t.table_id)))
+           where c.table_id = t.table_id), (
+           select max(e.seen_running_at)
+           from migration_status.migration_executions e
+           where e.table_id = t.table_id)))
          from migration_status.migration_table_status t
          where t.run_id = r.run_id)))::float8 as idle_seconds,
        extract(epoch from now() - greatest(r.started_at, (
@@ -19,7 +22,10 @@ select r.run_id, r.status, to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD 
            select max(case c.status when 'completed' then c.finished_at
                                     when 'in_progress' then greatest(c.claimed_at, c.heartbeat_at) end)
            from migration_status.migration_chunk_status c
-           where c.table_id = t.table_id)))
+           where c.table_id = t.table_id), (
+           select max(e.seen_running_at)
+           from migration_status.migration_executions e
+           where e.table_id = t.table_id)))
          from migration_status.migration_table_status t
          where t.run_id = r.run_id)))::float8 as stalled_seconds,
        coalesce(r.planner_lease_until > now(), false) as planner_alive,

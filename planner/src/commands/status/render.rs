@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thaw_model::RunState;
-use thaw_status::progress::TableProgress;
+use thaw_model::{RunState, TableState};
+use thaw_status::progress::{StatementProgress, TableProgress};
 
 use super::view::{DatabaseView, RunView};
 
@@ -104,7 +104,25 @@ fn line(table: &TableProgress) -> String {
     if let Some(elapsed) = table.elapsed {
         push(&mut line, format_args!(", {}", span(elapsed)));
     }
+    if let Some(statement) = &table.statement {
+        push_statement(&mut line, statement, table.state);
+    }
     line
+}
+
+/// What is waited for, and how long there is for the rest.
+fn push_statement(line: &mut String, statement: &StatementProgress, state: TableState) {
+    let handle = statement.handle.as_deref().unwrap_or("not sent yet");
+    match (statement.state.as_str(), statement.elapsed, statement.kept_for) {
+        ("running", Some(elapsed), _) => {
+            push(line, format_args!("; its statement {handle} runs for {}", span(elapsed)));
+        }
+        ("to_submit", ..) => push(line, format_args!("; its statement is about to be sent")),
+        ("finished", _, Some(kept)) if !state.is_final() => {
+            push(line, format_args!("; the result of {handle} is kept for {}", span(kept)));
+        }
+        _ => {}
+    }
 }
 
 fn push_error(text: &mut String, class: Option<&str>, detail: Option<&str>) {
@@ -172,6 +190,7 @@ mod tests {
                 ..Accounting::default()
             },
             elapsed: Some(Duration::from_secs(185)),
+            statement: None,
             error_class: Some("sqlstate_23505".into()),
             error_text: Some("constraint orders_pkey".into()),
         };
@@ -218,6 +237,26 @@ dw: running
     sqlstate_23505: constraint orders_pkey
   public.a       planned     0 of 1 chunks; 0 rows";
         assert_eq!(text(&view()), expected);
+    }
+
+    #[test]
+    fn a_statement_that_is_waited_for_is_shown_and_a_result_while_it_is_needed() {
+        let mut table = view().databases[0].tables[1].clone();
+        table.state = TableState::Planning;
+        let mut statement = StatementProgress {
+            state: "running".into(),
+            handle: Some("01b2-c3".into()),
+            elapsed: Some(Duration::from_secs(185)),
+            kept_for: None,
+        };
+        table.statement = Some(statement.clone());
+        assert!(line(&table).ends_with("; its statement 01b2-c3 runs for 3 min 05 s"), "{}", line(&table));
+        statement.state = "finished".into();
+        statement.kept_for = Some(Duration::from_secs(3700));
+        table.statement = Some(statement);
+        assert!(line(&table).ends_with("; the result of 01b2-c3 is kept for 1 h 01 min"), "{}", line(&table));
+        table.state = TableState::Completed;
+        assert!(!line(&table).contains("01b2-c3"), "{}", line(&table));
     }
 
     #[test]
