@@ -188,7 +188,7 @@ impl fmt::Display for SqlFault {
             Self::Compilation => "statement does not compile",
             Self::Privilege => "the role lacks a privilege",
             Self::NoWarehouse => "no warehouse can be used",
-            Self::HandleExpired => "the result has expired",
+            Self::HandleExpired => "the result has expired, or is another user's",
             Self::ResultTooLarge => "the result is too large for one statement",
             Self::Cancelled => "statement was cancelled",
             Self::TimedOut => "statement hit its time limit",

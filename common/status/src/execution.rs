@@ -99,7 +99,12 @@ async fn try_fence(
             .await?;
     }
     let next: i32 = fenced.try_get("execution")?;
-    let reason = if next > MAX_EXECUTIONS {
+    let reason = if next > MAX_EXECUTIONS && is_one_scan {
+        Some(format!(
+            "the result was lost in {execution} executions one after the other: is every planner and worker the same \
+             snowflake.user? Nobody else may read a result, and Snowflake keeps it for 24 hours"
+        ))
+    } else if next > MAX_EXECUTIONS {
         Some(format!(
             "the snapshot was lost in {execution} executions one after the other: is the table replaced all the time?"
         ))

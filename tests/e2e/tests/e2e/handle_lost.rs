@@ -1,10 +1,10 @@
 //! The kept result goes in the middle of a load, while a worker is frozen: what is there is dealt with as the table loads,
 //! every chunk loads again from another statement, and the frozen worker writes nothing when it wakes.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use thaw_e2e::{PATIENCE, Setting, Stage};
-use thaw_harness::{EmulatorOptions, Process, Signal, wait};
+use thaw_harness::{EmulatorOptions, Fleet, Process, Signal, wait};
 
 const SOURCE: &str = "create table TPCH.SF.T (ID number(38,0), WM timestamp_ntz(6), NAME varchar)";
 const KEYED: &str = "create table t (\"ID\" bigint primary key, \"WM\" timestamp, \"NAME\" text)";
@@ -261,6 +261,34 @@ async fn a_result_that_is_lost_before_it_is_cut_costs_a_statement_and_no_row() -
 }
 
 #[tokio::test]
+async fn a_worker_of_another_user_loses_no_row_and_says_what_is_wrong() -> Result<()> {
+    let mut setting = setting(KEYED, json!({ "uniqueness_columns": ["ID"] }));
+    setting.emulator.arguments.extend(["--token", "pat:STRANGER=its-secret"].map(str::to_owned));
+    let stage = Stage::set(setting).await?;
+    let folder = tempfile::tempdir_in(stage.folder())?;
+    let stranger = stage
+        .builder
+        .clone()
+        .set("/snowflake/user", json!("STRANGER"))
+        .set("/snowflake/auth", json!("pat"))
+        .set("/snowflake/token", json!("its-secret"));
+    let worker = Fleet::new(folder.path(), &stranger)?.worker("stranger", 2)?.spawn()?;
+    let mut planner = stage.planner_run()?;
+    let code = planner.wait(PATIENCE).await?;
+    let (state, _, _, text) = table(&stage).await?;
+    // The next statement may be the stranger's own, which it can read.
+    match (code, state.as_str()) {
+        (0, "completed") => stage.expect_table_equal("TPCH.SF.T", "t").await?,
+        (2, "failed") => ensure!(text.contains("user"), "nothing says what to look at: {text}"),
+        other => bail!("{other:?}: {text}"),
+    }
+    ensure!(worker.stderr()?.contains("another user's"), "{}", worker.stderr()?);
+    let statements = reading(&stage).await?.len();
+    ensure!((2..=3).contains(&statements), "{statements} statements read rows");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_result_that_is_lost_again_and_again_fails_the_table_with_a_reason() -> Result<()> {
     let stage = Stage::set(setting(KEYED, json!({ "uniqueness_columns": ["ID"] }))).await?;
     let lost = json!({
@@ -272,6 +300,6 @@ async fn a_result_that_is_lost_again_and_again_fails_the_table_with_a_reason() -
     assert_eq!(planner.wait(PATIENCE).await?, 2, "{}", planner.stderr()?);
     let (state, _, class, text) = table(&stage).await?;
     ensure!((state.as_str(), class.as_str()) == ("failed", "snapshot_gone"), "{state} {class}");
-    ensure!(text.contains("3 executions"), "{text}");
+    ensure!(text.contains("3 executions") && text.contains("snowflake.user"), "{text}");
     Ok(())
 }

@@ -35,6 +35,7 @@ async fn a_partition_of_200_megabytes_is_streamed() -> Result<()> {
     let planner = stage.planner_run()?;
     stage.expect_completed(planner).await?;
     let peak = worker.peak_memory()?;
+    println!("VmHWM {} MB", peak / (1024 * 1024));
     let scan = stage.emulator.statements("\"BODY\"").await?;
     let scan = scan.iter().find(|one| one["rows"] == WIDE_ROWS).context("nobody read the rows")?;
     assert_eq!(scan["partitions"], 2, "{scan}");
@@ -49,7 +50,7 @@ fn wide_rows() -> Setting {
         source_sql: vec!["create table TPCH.SF.WIDE (ID number(38,0) not null, BODY varchar)".into()],
         target_sql: vec!["create table wide (id bigint primary key, body text)".into()],
         entries: vec![json!({
-            "source": "WIDE", "target": "wide", "uniqueness_columns": ["id"], "strategy": "single_chunk",
+            "source": "WIDE", "target": "wide", "uniqueness_columns": ["id"], "strategy": "result_partitions",
         })],
         emulator: EmulatorOptions { arguments: vec!["--calm".into()], ..EmulatorOptions::default() },
         ..Setting::default()

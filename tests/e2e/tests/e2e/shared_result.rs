@@ -124,6 +124,37 @@ async fn whatever_happens_to_a_fetch_costs_no_row() -> Result<()> {
 }
 
 #[tokio::test]
+async fn twenty_thousand_partitions_are_chunks_within_two_seconds_of_the_statements_end() -> Result<()> {
+    let stage = Stage::set(orders(40_000)).await?;
+    stage.emulator.limits(json!({ "partition_rows": 2 })).await?;
+    let mut planner = stage.planner_run()?;
+    let chunks = "select count(*), (extract(epoch from clock_timestamp()) * 1000)::float8, \
+                         coalesce(sum(jsonb_array_length(range -> 'rows')), 0)::bigint \
+                  from migration_status.migration_chunk_status";
+    let row = wait::until_some("the chunks", PATIENCE, async || {
+        // No planner has made the tables yet.
+        let Ok(row) = stage.client.query_one(chunks, &[]).await else { return Ok(None) };
+        Ok((row.get::<_, i64>(0) > 0).then_some(row))
+    })
+    .await?;
+    let partitions: i64 = row.get(2);
+    ensure!(partitions >= 20_000, "{partitions} partitions");
+    let statement = reading(&stage).await?;
+    let ended =
+        statement["created_ms"].as_f64().unwrap_or(0.0) + statement["elapsed_ms"].as_f64().unwrap_or(0.0);
+    let seconds = (row.get::<_, f64>(1) - ended) / 1000.0;
+    let peak = planner.peak_memory()?;
+    println!(
+        "{partitions} partitions: planned {seconds:.2} s after the end, planner's VmHWM {} MB",
+        peak >> 20
+    );
+    // Two seconds are the product's; a debug build on a busy machine may take twice that.
+    ensure!(seconds < 4.0, "planned {seconds} s after the end of the statement");
+    ensure!(peak <= 128 << 20, "VmHWM was {} MB", peak >> 20);
+    planner.terminate(PATIENCE).await.map(drop)
+}
+
+#[tokio::test]
 async fn an_account_that_gives_few_partitions_a_second_is_read_in_its_own_time() -> Result<()> {
     let stage = Stage::set(orders(20_000)).await?;
     stage.emulator.limits(json!({ "partitions_per_second": 15 })).await?;
