@@ -13,6 +13,7 @@ use crate::databases::Databases;
 use crate::encode::RowEncoder;
 use crate::fetch::{SourceSession, fetch_chunk};
 use crate::load::{LoadError, LoadRequest, Loaded, Way, load};
+use crate::memory::MemoryBudget;
 
 /// The longest silence of the source while a COPY is open. Nothing in PostgreSQL ends a COPY whose client waits.
 const STALL_LIMIT: Duration = Duration::from_secs(120);
@@ -23,6 +24,8 @@ pub struct Executor {
     pub databases: Databases,
     pub snowflake: thaw_snowflake::Client,
     pub session: SourceSession,
+    /// What all attempts of the process may hold of their rows.
+    pub memory: MemoryBudget,
 }
 
 impl Executor {
@@ -68,6 +71,7 @@ impl Executor {
         (way, completion_sent): (Way, &Arc<AtomicBool>),
     ) -> Result<Loaded, ChunkError> {
         let (encoder, rows) = RowEncoder::new(plan, way.needs_ordinal())?;
+        let encoder = encoder.within(&self.memory);
         let mut connection = self.databases.load_connection(database).await.map_err(LoadError::from)?;
         let feed = fetch_chunk(&self.snowflake, &self.session, plan, claimed, encoder);
         let request = LoadRequest { plan, chunk: claimed, way, stall: STALL_LIMIT, completion_sent };

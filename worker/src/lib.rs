@@ -20,6 +20,7 @@ pub mod lease;
 pub mod load;
 mod lock_holders;
 pub mod one_scan;
+pub mod memory;
 mod process;
 mod record;
 pub mod redispatch;

@@ -24,6 +24,7 @@ use crate::halt::{Cause, Halt, Probes, probe_until_hopeless};
 use crate::http::{self, Health};
 use crate::lease;
 use crate::one_scan::{Scans, Tender};
+use crate::memory::MemoryBudget;
 use crate::redispatch::Redispatch;
 use crate::runner::{Gates, Runner};
 use crate::shutdown::{Drain, Limits, Shutdown};
@@ -136,10 +137,12 @@ fn build<P: Publisher>(
     };
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::from(options.slots));
+    let megabytes = usize::try_from(config.worker.memory_mb).unwrap_or(usize::MAX);
+    let memory = MemoryBudget::new(megabytes.saturating_mul(1024 * 1024), Some(Arc::clone(&metrics)));
     Ok(Runner {
         worker,
         publisher,
-        executor: Executor { databases: databases.clone(), snowflake, session },
+        executor: Executor { databases: databases.clone(), snowflake, session, memory },
         databases,
         leases: Arc::default(),
         halt: Halt::default(),

@@ -126,6 +126,8 @@ pub struct WorkerConfig {
     pub first_hint: Duration,
     pub shutdown_grace: Duration,
     pub halt_grace: Duration,
+    /// Megabytes of rows that a process may hold; each process obeys its own configuration.
+    pub memory_mb: u32,
     /// Megabytes of memory for one index build.
     pub index_memory_mb: u32,
     /// Parallel workers of one index build.

@@ -24,6 +24,8 @@ pub const FIRST_HINT_SECONDS: u32 = 60;
 pub const SHUTDOWN_GRACE_SECONDS: u32 = 30;
 /// Seconds a worker waits for rejected credentials or a full disk to mend before it exits.
 pub const HALT_GRACE_SECONDS: u32 = 900;
+/// Megabytes of rows that one process holds. Narrow rows need some 2 MB a slot; this is for those with documents in them.
+pub const MEMORY_MB: u32 = 256;
 /// Megabytes for one index build: the server may hold several of them at a time.
 pub const INDEX_MEMORY_MB: u32 = 512;
 /// Parallel workers of one index build; `max_parallel_workers` of a default server is 8.

@@ -275,6 +275,12 @@ pub(crate) static WORKER: Section = Section {
             "time a worker waits for refused credentials or a full disk to mend before it exits",
         ),
         key(
+            "memory_mb",
+            Kind::Integer { min: 1, max: 1_048_576 },
+            Optional("256"),
+            "megabytes of rows that one process may hold between source and target, over all its slots",
+        ),
+        key(
             "index_memory_mb",
             Kind::Integer { min: 1, max: 1_048_576 },
             Optional("512"),
@@ -505,6 +511,7 @@ mod tests {
             (&WORKER, "first_hint_seconds", d::FIRST_HINT_SECONDS),
             (&WORKER, "shutdown_grace_seconds", d::SHUTDOWN_GRACE_SECONDS),
             (&WORKER, "halt_grace_seconds", d::HALT_GRACE_SECONDS),
+            (&WORKER, "memory_mb", d::MEMORY_MB),
             (&WORKER, "index_memory_mb", d::INDEX_MEMORY_MB),
             (&WORKER, "index_workers", d::INDEX_WORKERS),
         ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::WorkerConfig;
 use crate::defaults::{
     FIRST_HINT_SECONDS, HALT_GRACE_SECONDS, HEARTBEATS_PER_LEASE, INDEX_MEMORY_MB, INDEX_WORKERS,
-    LEASE_SECONDS, REDISPATCH_SECONDS, SHUTDOWN_GRACE_SECONDS,
+    LEASE_SECONDS, MEMORY_MB, REDISPATCH_SECONDS, SHUTDOWN_GRACE_SECONDS,
 };
 use crate::scope::Scope;
 
@@ -36,6 +36,7 @@ pub(crate) fn worker(global: &Scope<'_>) -> WorkerConfig {
         first_hint: or("first_hint_seconds", FIRST_HINT_SECONDS),
         shutdown_grace: or("shutdown_grace_seconds", SHUTDOWN_GRACE_SECONDS),
         halt_grace: or("halt_grace_seconds", HALT_GRACE_SECONDS),
+        memory_mb: integer("memory_mb", MEMORY_MB),
         index_memory_mb: integer("index_memory_mb", INDEX_MEMORY_MB),
         index_workers: integer("index_workers", INDEX_WORKERS),
     }

@@ -25,6 +25,9 @@ pub trait RowSink: Send {
     /// What the sink cannot accept; reading stops.
     fn end_row(&mut self) -> Result<(), Self::Error>;
 
+    /// Before each `flush`: the reader holds so many bytes of a cell whose end has not come.
+    fn reader_holds(&mut self, _bytes: usize) {}
+
     /// Passes on what is buffered; may wait. Not called again after a read ends, be it well or not.
     fn flush(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
@@ -66,6 +69,7 @@ impl<'a, S: RowSink> PartitionRead<'a, S> {
             }
             self.stats.bytes += json.len() as u64;
             self.scanner.feed(json, self.sink)?;
+            self.sink.reader_holds(self.scanner.held());
             self.sink.flush().await?;
         }
     }

@@ -7,6 +7,9 @@
 use crate::error::{MalformedResponse, SnowflakeError};
 use crate::partition::RowSink;
 
+/// A buffer that grew beyond this for one cell is not kept for the next.
+const LARGE: usize = 1024 * 1024;
+
 /// The state of one scan. Ends with [`Scanner::finish`].
 #[derive(Debug)]
 pub struct Scanner {
@@ -133,6 +136,17 @@ impl Scanner {
             };
         }
         Ok(())
+    }
+
+    /// Bytes of a text whose end has not come. What a large one took is given back.
+    pub(crate) fn held(&mut self) -> usize {
+        if matches!(self.state, State::Text(..) | State::Literal(_)) {
+            return self.partial.len();
+        }
+        if self.partial.capacity() > LARGE {
+            self.partial = Vec::new();
+        }
+        0
     }
 
     /// Checks that the answer was complete, and says how many rows it had.

@@ -65,8 +65,12 @@ pub struct Metrics {
     pub leases_lost: IntCounter,
     /// Chunks this process is loading now.
     pub inflight_chunks: IntGauge,
-    /// Bytes of fetched results waiting to be encoded.
+    /// Bytes of rows between source and target.
     pub inflight_bytes: IntGauge,
+    /// Bytes that they may be.
+    pub memory_budget_bytes: IntGauge,
+    /// Times that a slot waited for room in the budget.
+    pub memory_waits: IntCounter,
     /// Slots of this process.
     pub slots: IntGauge,
     /// 1 while deliveries are consumed, 0 while halted, draining or without a broker.
@@ -128,7 +132,17 @@ impl Metrics {
             )?,
             leases_lost: counter(r, "thaw_leases_lost_total", "chunks whose lease or fence was lost")?,
             inflight_chunks: gauge(r, "thaw_inflight_chunks", "chunks being loaded now")?,
-            inflight_bytes: gauge(r, "thaw_inflight_bytes", "fetched bytes waiting to be encoded")?,
+            inflight_bytes: gauge(r, "thaw_inflight_bytes", "bytes of rows between source and target")?,
+            memory_budget_bytes: gauge(
+                r,
+                "thaw_memory_budget_bytes",
+                "bytes of rows this process may hold (worker.memory_mb)",
+            )?,
+            memory_waits: counter(
+                r,
+                "thaw_memory_waits_total",
+                "times a slot waited for room in the memory budget",
+            )?,
             slots: gauge(r, "thaw_slots", "chunks this process may load at once")?,
             ready: gauge(r, "thaw_ready", "1 while this process consumes jobs")?,
             queue_reconnects: counter(r, "thaw_queue_reconnects_total", "reconnections to the broker")?,

@@ -14,6 +14,7 @@ use super::bad_value::{BadValue, EncodeError};
 use super::column::{Column, Key};
 use super::kept_values::{KeptValues, ValueKeeper};
 use super::key_watch::{KeyWatch, Keys};
+use crate::memory::{Account, MemoryBudget};
 
 /// Finished rows leave when they are this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -104,6 +105,10 @@ pub struct RowEncoder {
     /// Since the first cell after a flush.
     busy_since: Option<Instant>,
     output: mpsc::Sender<Piece>,
+    /// What the rows here and on their way take of the worker's memory.
+    account: Account,
+    /// Bytes of a cell that has not come to its end.
+    reader_holds: usize,
 }
 
 /// The row whose cells are coming.
@@ -162,6 +167,8 @@ impl RowEncoder {
             encoded: Encoded::default(),
             busy_since: None,
             output,
+            account: MemoryBudget::unlimited().open(),
+            reader_holds: 0,
         };
         Ok((encoder, EncodedRows { pieces }))
     }
@@ -170,6 +177,13 @@ impl RowEncoder {
     #[must_use]
     pub fn with_row_limit(mut self, bytes: usize) -> Self {
         self.row_limit = bytes.min(ROW_BYTES);
+        self
+    }
+
+    /// Takes from this budget.
+    #[must_use]
+    pub fn within(mut self, budget: &MemoryBudget) -> Self {
+        self.account = budget.open();
         self
     }
 
@@ -202,9 +216,10 @@ impl RowEncoder {
     }
 
     async fn send_finished(&mut self) -> Result<(), EncodeError> {
-        let mut rows = self.writer.split_to(self.row.start).freeze();
+        let rows = self.writer.split_to(self.row.start).freeze();
         self.row.start = 0;
         self.encoded.bytes = self.encoded.bytes.saturating_add(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        let mut rows = self.account.send(rows, self.writer.len() + self.reader_holds).await;
         while !rows.is_empty() {
             let piece = rows.split_to(rows.len().min(MESSAGE_BYTES));
             self.output.send(Piece::Rows(piece)).await.map_err(|_| EncodeError::LoadEnded)?;
@@ -317,7 +332,15 @@ impl RowSink for RowEncoder {
         if let Some(since) = self.busy_since.take() {
             self.encoded.busy += since.elapsed();
         }
-        if self.row.start >= PIECE_BYTES { self.send_finished().await } else { Ok(()) }
+        if self.row.start >= PIECE_BYTES {
+            self.send_finished().await?;
+        }
+        self.account.hold(self.writer.len() + self.reader_holds).await;
+        Ok(())
+    }
+
+    fn reader_holds(&mut self, bytes: usize) {
+        self.reader_holds = bytes;
     }
 }
 

@@ -22,6 +22,7 @@ claimed_once as materialized (
   from migration_status.migration_chunk_status c
   join loading l using (table_id)
   where c.status in ('pending', 'in_progress') and c.fence > 0 and c.redispatch_at <= now()
+    and (l.parallel_cap is null or c.status = 'in_progress' or c.publish_count > 0 or c.due_at > '-infinity')
   order by c.redispatch_at
   limit $1::bigint
   for no key update of c skip locked

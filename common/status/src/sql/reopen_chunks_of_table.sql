@@ -2,8 +2,8 @@
 -- $1 table
 --
 -- Guard: behind the lock of the table row, so that a finalizer decides before or after. A new budget; the fence is
--- kept: a worker of the old life may still be awake. Redispatch hints at once at chunks of a capped table: their
--- planner tells nobody of them.
+-- kept: a worker of the old life may still be awake. Of a capped table nobody is told more than its cap allows
+-- (take_hints_within_cap.sql), at once.
 update migration_status.migration_chunk_status c
 set status = 'pending', failures = 0, due_at = '-infinity', finished_at = null, publish_count = 0,
     redispatch_at = clock_timestamp() + case when t.parallel_cap is null

@@ -17,6 +17,7 @@ mod killed_worker;
 mod least_privilege;
 mod locks;
 mod memory;
+mod parallel_cap;
 mod peers_chunks;
 mod peers_snapshot;
 mod peers_watermark;

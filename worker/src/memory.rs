@@ -1,0 +1,327 @@
+//! One budget of bytes for the rows that a worker holds, over all slots.
+//!
+//! Rows take from it from the moment they are read until the driver has passed them on: what a cell, a row and a finished
+//! piece fill. Room is taken for buffers, never for rows. Two things keep slots from waiting for each other for ever:
+//!
+//! - beside the budget, each slot may fill one small buffer and have one small piece on its way to the load, whatever the
+//!   others hold;
+//! - one slot at a time may go beyond the budget, to finish a row that does not fit. So a row larger than the budget
+//!   passes alone, and two rows that have taken half of it each do not wait for each other's half.
+//!
+//! What is held is never more than the budget, one row, and two small buffers a slot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use thaw_telemetry::Metrics;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A slot's buffer, and its one piece, up to here cost nothing. The encoder's pieces of small rows are 256 KiB and what
+/// one piece of the body (64 KiB) adds to them.
+const SMALL: usize = 1024 * 1024;
+
+/// Bytes that a permit stands for.
+const UNIT: usize = 4 * 1024;
+
+/// The budget of a process. Clones share it.
+#[derive(Debug, Clone)]
+pub struct MemoryBudget {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    permits: Arc<Semaphore>,
+    /// All permits.
+    total: u32,
+    /// One slot at a time may go beyond the budget.
+    beyond: Arc<Semaphore>,
+    held: AtomicUsize,
+    peak: AtomicUsize,
+    metrics: Option<Arc<Metrics>>,
+}
+
+impl MemoryBudget {
+    /// A budget of so many bytes.
+    #[must_use]
+    pub fn new(bytes: usize, metrics: Option<Arc<Metrics>>) -> Self {
+        let total = units(bytes).max(1);
+        if let Some(metrics) = &metrics {
+            metrics.memory_budget_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+        let permits = usize::try_from(total).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        Self {
+            shared: Arc::new(Shared {
+                permits: Arc::new(Semaphore::new(permits)),
+                total,
+                beyond: Arc::new(Semaphore::new(1)),
+                held: AtomicUsize::new(0),
+                peak: AtomicUsize::new(0),
+                metrics,
+            }),
+        }
+    }
+
+    /// For who loads alone: a test, a bench.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::new(usize::MAX, None)
+    }
+
+    /// Bytes that are held now.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// The most that was ever held at once.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.shared.peak.load(Ordering::Relaxed)
+    }
+
+    /// The part of one attempt at a chunk.
+    pub(crate) fn open(&self) -> Account {
+        Account {
+            shared: Arc::clone(&self.shared),
+            one_small: Arc::new(Semaphore::new(1)),
+            permits: None,
+            beyond: None,
+            buffer: Held::none(&self.shared),
+        }
+    }
+}
+
+/// What an attempt holds in its buffer, and where its pieces take from.
+#[derive(Debug)]
+pub(crate) struct Account {
+    shared: Arc<Shared>,
+    one_small: Arc<Semaphore>,
+    /// Of the buffer, beyond what is small.
+    permits: Option<OwnedSemaphorePermit>,
+    /// The buffer is the one that goes beyond the budget.
+    beyond: Option<OwnedSemaphorePermit>,
+    buffer: Held,
+}
+
+impl Account {
+    /// The buffer holds so many bytes now; waits until there is room for them.
+    pub(crate) async fn hold(&mut self, bytes: usize) {
+        self.buffer.set(bytes);
+        let wanted = units(bytes.saturating_sub(SMALL)).min(self.shared.total);
+        let more = wanted.saturating_sub(count(self.permits.as_ref()));
+        if more == 0 || self.beyond.is_some() {
+            return;
+        }
+        match try_take(&self.shared.permits, more) {
+            Some(taken) => merge(&mut self.permits, taken),
+            None => {
+                self.shared.note_wait();
+                tokio::select! {
+                    biased;
+                    taken = take(&self.shared.permits, more) => if let Some(taken) = taken { merge(&mut self.permits, taken) },
+                    beyond = take(&self.shared.beyond, 1) => self.beyond = beyond,
+                }
+            }
+        }
+    }
+
+    /// `piece` has left the buffer, in which so many bytes are left; waits until there is room for it on its way. The
+    /// room is given back with the last of the bytes that are returned.
+    pub(crate) async fn send(&mut self, piece: Bytes, left: usize) -> Bytes {
+        self.buffer.set(left);
+        let mut held = Held::none(&self.shared);
+        held.set(piece.len());
+        let needed = units(piece.len()).min(self.shared.total);
+        let (from_buffer, kept) = divide(self.permits.take(), needed, units(left.saturating_sub(SMALL)));
+        self.permits = kept;
+        let mut charge = Charge { piece, permits: from_buffer, pass: self.beyond.take(), _held: held };
+        let more = needed - count(charge.permits.as_ref());
+        if charge.pass.is_none() && more > 0 {
+            match try_take(&self.shared.permits, more) {
+                Some(taken) => merge(&mut charge.permits, taken),
+                None => self.wait_for_room(more, &mut charge).await,
+            }
+        }
+        Bytes::from_owner(charge)
+    }
+
+    async fn wait_for_room(&self, more: u32, charge: &mut Charge) {
+        let is_small = charge.piece.len() <= SMALL;
+        if is_small && let Some(small) = try_take(&self.one_small, 1) {
+            charge.pass = Some(small);
+            return;
+        }
+        self.shared.note_wait();
+        tokio::select! {
+            biased;
+            taken = take(&self.shared.permits, more) => if let Some(taken) = taken { merge(&mut charge.permits, taken) },
+            small = take(&self.one_small, 1), if is_small => charge.pass = small,
+            beyond = take(&self.shared.beyond, 1), if !is_small => charge.pass = beyond,
+        }
+    }
+}
+
+impl Shared {
+    fn note_wait(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.memory_waits.inc();
+        }
+    }
+
+    fn note(&self, before: usize, now: usize) {
+        let held = if now >= before {
+            self.held.fetch_add(now - before, Ordering::Relaxed) + (now - before)
+        } else {
+            self.held.fetch_sub(before - now, Ordering::Relaxed) - (before - now)
+        };
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        if let Some(metrics) = &self.metrics {
+            metrics.inflight_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// A piece on its way, and the room that it takes until it is dropped.
+struct Charge {
+    piece: Bytes,
+    permits: Option<OwnedSemaphorePermit>,
+    /// To go beyond the budget, as the slot's one small piece or as the one large one.
+    pass: Option<OwnedSemaphorePermit>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Charge {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
+}
+
+/// Bytes that are counted as held until they are dropped.
+#[derive(Debug)]
+struct Held {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Held {
+    fn none(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), bytes: 0 }
+    }
+
+    fn set(&mut self, bytes: usize) {
+        if bytes != self.bytes {
+            self.shared.note(self.bytes, bytes);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+fn count(permits: Option<&OwnedSemaphorePermit>) -> u32 {
+    permits.map_or(0, |permits| u32::try_from(permits.num_permits()).unwrap_or(u32::MAX))
+}
+
+/// Takes up to `first` for one, then up to `second` for another; what is left is given back.
+fn divide(
+    permits: Option<OwnedSemaphorePermit>,
+    first: u32,
+    second: u32,
+) -> (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>) {
+    let Some(mut permits) = permits else { return (None, None) };
+    let mut part = |wanted: u32| {
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(permits.num_permits());
+        if wanted == 0 { None } else { permits.split(wanted) }
+    };
+    let one = part(first);
+    (one, part(second))
+}
+
+fn merge(into: &mut Option<OwnedSemaphorePermit>, taken: OwnedSemaphorePermit) {
+    match into {
+        Some(permits) => permits.merge(taken),
+        None => *into = Some(taken),
+    }
+}
+
+fn try_take(from: &Arc<Semaphore>, permits: u32) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(from).try_acquire_many_owned(permits).ok()
+}
+
+/// `None`: it was closed, which nobody does.
+async fn take(from: &Arc<Semaphore>, permits: u32) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(from).acquire_many_owned(permits).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const MB: usize = 1024 * 1024;
+
+    fn piece(bytes: usize) -> Bytes {
+        Bytes::from(vec![0; bytes])
+    }
+
+    #[test]
+    fn pieces_take_from_the_budget_and_give_back_with_their_last_byte() {
+        let budget = MemoryBudget::new(8 * MB, None);
+        let (mut one, mut two) = (budget.open(), budget.open());
+        let mut first = one.send(piece(5 * MB), 0).now_or_never().expect("room");
+        let part = first.split_to(MB);
+        assert_eq!(budget.held(), 5 * MB);
+        let mut beyond = Box::pin(two.send(piece(5 * MB), 0)).now_or_never();
+        assert!(beyond.take().is_some(), "one piece may go beyond");
+        drop(first);
+        assert_eq!(budget.held(), 5 * MB, "a part is still on its way");
+        drop(part);
+        assert_eq!((budget.held(), budget.peak()), (0, 10 * MB));
+    }
+
+    #[test]
+    fn a_slot_always_has_a_small_buffer_and_a_small_piece_of_its_own() {
+        let budget = MemoryBudget::new(MB, None);
+        let (mut greedy, mut modest) = (budget.open(), budget.open());
+        let all = greedy.send(piece(MB), 0).now_or_never().expect("room");
+        modest.hold(SMALL).now_or_never().expect("a small buffer");
+        let small = modest.send(piece(SMALL / 2), 0).now_or_never().expect("a small piece");
+        assert!(modest.send(piece(SMALL / 2), 0).now_or_never().is_none(), "one");
+        drop(small);
+        let small = modest.send(piece(SMALL / 2), 0).now_or_never().expect("the next one");
+        drop(all);
+        let second = modest.send(piece(SMALL / 2), 0).now_or_never().expect("of the budget");
+        drop((small, second));
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn of_rows_that_do_not_fit_beside_each_other_one_goes_on() {
+        let budget = MemoryBudget::new(4 * MB, None);
+        let (mut one, mut two) = (budget.open(), budget.open());
+        for account in [&mut one, &mut two] {
+            account.hold(SMALL + 2 * MB).now_or_never().expect("half each");
+        }
+        one.hold(SMALL + 20 * MB).now_or_never().expect("goes beyond");
+        assert!(two.hold(SMALL + 3 * MB).now_or_never().is_none(), "the other waits");
+        let sent = one.send(piece(SMALL + 20 * MB), 0).now_or_never().expect("is charged already");
+        assert!(two.hold(SMALL + 3 * MB).now_or_never().is_none(), "until it has passed");
+        drop(sent);
+        two.hold(SMALL + 3 * MB).now_or_never().expect("room");
+        drop(two);
+        assert_eq!(budget.held(), 0, "what is dropped in the middle of a row gives its room back");
+        let whole = one.send(piece(4 * MB), 0).now_or_never().expect("all permits are there again");
+        drop(whole);
+    }
+}
