@@ -3,6 +3,7 @@
 mod bad_rows;
 mod chunks;
 mod matrix;
+mod memory;
 mod merge;
 mod modes;
 mod quarantine;
