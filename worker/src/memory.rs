@@ -8,7 +8,8 @@
 //! - one slot at a time may go beyond the budget, to finish a row that does not fit. So a row larger than the budget
 //!   passes alone, and two rows that have taken half of it each do not wait for each other's half.
 //!
-//! What is held is never more than the budget, one row, and two small buffers a slot.
+//! Up to a quarter of the budget is set aside for compressed bodies that are fetched ahead. So what is held is never more
+//! than the budget, one row, two small buffers a slot, and the answer that a statement's first rows come with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +21,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A slot's buffer, and its one piece, up to here cost nothing. The encoder's pieces of small rows are 256 KiB and what
 /// one piece of the body (64 KiB) adds to them.
 const SMALL: usize = 1024 * 1024;
+
+/// A compressed body up to this size is fetched ahead as a whole, a larger one is streamed. A partition of 16 MB of JSON is
+/// some 3 MB of gzip.
+const BODY: usize = 8 * 1024 * 1024;
+/// The one that is read, and the one behind it.
+const BODIES_PER_SLOT: usize = 2;
 
 /// Bytes that a permit stands for.
 const UNIT: usize = 4 * 1024;
@@ -35,6 +42,8 @@ struct Shared {
     permits: Arc<Semaphore>,
     /// All permits.
     total: u32,
+    /// Bytes of a body that a slot may fetch ahead; it may hold two of them.
+    ahead: usize,
     /// One slot at a time may go beyond the budget.
     beyond: Arc<Semaphore>,
     held: AtomicUsize,
@@ -43,18 +52,21 @@ struct Shared {
 }
 
 impl MemoryBudget {
-    /// A budget of so many bytes.
+    /// A budget of so many bytes for so many slots; with none, nothing is set aside for bodies.
     #[must_use]
-    pub fn new(bytes: usize, metrics: Option<Arc<Metrics>>) -> Self {
-        let total = units(bytes).max(1);
+    pub fn new(bytes: usize, slots: usize, metrics: Option<Arc<Metrics>>) -> Self {
         if let Some(metrics) = &metrics {
             metrics.memory_budget_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
+        let bodies = slots.saturating_mul(BODIES_PER_SLOT);
+        let ahead = (bytes / 4).checked_div(bodies).unwrap_or(0).min(BODY);
+        let total = units(bytes - ahead * bodies).max(1);
         let permits = usize::try_from(total).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
         Self {
             shared: Arc::new(Shared {
                 permits: Arc::new(Semaphore::new(permits)),
                 total,
+                ahead,
                 beyond: Arc::new(Semaphore::new(1)),
                 held: AtomicUsize::new(0),
                 peak: AtomicUsize::new(0),
@@ -66,7 +78,7 @@ impl MemoryBudget {
     /// For who loads alone: a test, a bench.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self::new(usize::MAX, None)
+        Self::new(usize::MAX, 1, None)
     }
 
     /// Bytes that are held now.
@@ -106,6 +118,11 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    /// Bytes of a compressed body that may be fetched as a whole while rows before it are read.
+    pub(crate) fn bytes_ahead(&self) -> usize {
+        self.shared.ahead
+    }
+
     /// The buffer holds so many bytes now; waits until there is room for them.
     pub(crate) async fn hold(&mut self, bytes: usize) {
         self.buffer.set(bytes);
@@ -277,7 +294,7 @@ mod tests {
 
     #[test]
     fn pieces_take_from_the_budget_and_give_back_with_their_last_byte() {
-        let budget = MemoryBudget::new(8 * MB, None);
+        let budget = MemoryBudget::new(8 * MB, 0, None);
         let (mut one, mut two) = (budget.open(), budget.open());
         let mut first = one.send(piece(5 * MB), 0).now_or_never().expect("room");
         let part = first.split_to(MB);
@@ -291,8 +308,18 @@ mod tests {
     }
 
     #[test]
+    fn a_quarter_at_most_is_set_aside_for_bodies() {
+        for (bytes, slots, ahead) in [(256 * MB, 1, BODY), (256 * MB, 16, 2 * MB), (MB, 4, 32 * 1024)] {
+            let budget = MemoryBudget::new(bytes, slots, None);
+            assert_eq!(budget.open().bytes_ahead(), ahead);
+            let rows = usize::try_from(budget.shared.total).expect("small") * UNIT;
+            assert_eq!(rows + slots * BODIES_PER_SLOT * ahead, bytes, "bodies and rows together");
+        }
+    }
+
+    #[test]
     fn a_slot_always_has_a_small_buffer_and_a_small_piece_of_its_own() {
-        let budget = MemoryBudget::new(MB, None);
+        let budget = MemoryBudget::new(MB, 0, None);
         let (mut greedy, mut modest) = (budget.open(), budget.open());
         let all = greedy.send(piece(MB), 0).now_or_never().expect("room");
         modest.hold(SMALL).now_or_never().expect("a small buffer");
@@ -308,7 +335,7 @@ mod tests {
 
     #[test]
     fn of_rows_that_do_not_fit_beside_each_other_one_goes_on() {
-        let budget = MemoryBudget::new(4 * MB, None);
+        let budget = MemoryBudget::new(4 * MB, 0, None);
         let (mut one, mut two) = (budget.open(), budget.open());
         for account in [&mut one, &mut two] {
             account.hold(SMALL + 2 * MB).now_or_never().expect("half each");

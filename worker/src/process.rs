@@ -138,7 +138,11 @@ fn build<P: Publisher>(
     let metrics = Arc::new(Metrics::new()?);
     metrics.slots.set(i64::from(options.slots));
     let megabytes = usize::try_from(config.worker.memory_mb).unwrap_or(usize::MAX);
-    let memory = MemoryBudget::new(megabytes.saturating_mul(1024 * 1024), Some(Arc::clone(&metrics)));
+    let memory = MemoryBudget::new(
+        megabytes.saturating_mul(1024 * 1024),
+        usize::from(options.slots),
+        Some(Arc::clone(&metrics)),
+    );
     Ok(Runner {
         worker,
         publisher,

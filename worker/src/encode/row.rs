@@ -187,6 +187,12 @@ impl RowEncoder {
         self
     }
 
+    /// Bytes of a compressed body that may be fetched ahead of the rows that come here.
+    #[must_use]
+    pub fn bytes_ahead(&self) -> usize {
+        self.account.bytes_ahead()
+    }
+
     /// Names the statement whose rows come: quarantined rows carry it.
     pub fn statement(&mut self, handle: &str) {
         self.encoded.statement = Some(handle.to_owned());

@@ -1,5 +1,5 @@
 //! Fetches the rows of a chunk: one statement, then its partitions in order, into the encoder. The next partition is
-//! fetched while this one loads, compressed and bounded, and what is encoded leaves through the encoder's bounded
+//! fetched while this one loads, compressed and bounded by the worker's memory budget, and what is encoded leaves through the encoder's bounded
 //! channel: memory depends neither on the chunk nor on a partition.
 
 use thaw_model::range::ResultPart;
@@ -10,10 +10,6 @@ use thaw_snowflake::{
 use thaw_status::ClaimedChunk;
 
 use crate::encode::{EncodeError, Encoded, RowEncoder};
-
-/// A compressed body up to this size is read ahead as a whole; two of them may be in memory. A partition of 16 MB of
-/// JSON is some 3 MB of gzip.
-const BYTES_AHEAD: usize = 8 * 1024 * 1024;
 
 /// The session a chunk's statement runs in.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +45,7 @@ pub async fn fetch_chunk(
         columns,
         row_count: partition.row_count,
     });
-    let mut later = client.read_ahead(later, BYTES_AHEAD);
+    let mut later = client.read_ahead(later, encoder.bytes_ahead());
     // Partition 0 has come with the answer.
     let fetch = async { later.fetch_next().await.map_err(EncodeError::from) };
     tokio::try_join!(client.read_partition(&result, 0, &mut encoder), fetch)?;

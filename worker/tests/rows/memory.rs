@@ -53,7 +53,7 @@ async fn load(database: &TestDatabase, budget: &MemoryBudget, plan: &TablePlan, 
 async fn peak_under(megabytes: usize) -> usize {
     let database = TestDatabase::create().await;
     let client = database.connect().await.expect("connects");
-    let budget = MemoryBudget::new(megabytes * MB, None);
+    let budget = MemoryBudget::new(megabytes * MB, SLOTS, None);
     let mut plans = Vec::new();
     for slot in 0..SLOTS {
         let make = format!("create table t{slot} (id bigint, doc text)");

@@ -165,3 +165,32 @@ async fn owned_sequences_go_on_behind_the_last_loaded_value() {
     assert_eq!(left, ["public.short left as it is", "public.of_a_text left as it is"], "and said so");
     assert_eq!(worker.stop().await, Exit::Drained);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_role_may_not_do_at_the_end_is_reported() {
+    let mut rig = Rig::new().await;
+    let role = format!("loader_{}", rig.target.name());
+    rig.client
+        .batch_execute(&format!(
+            "create sequence theirs owned by t.id;
+             create role \"{role}\" login password 'loader';
+             grant insert, select on t to \"{role}\";
+             grant usage on schema migration_status to \"{role}\";
+             grant all on all tables in schema migration_status to \"{role}\"",
+        ))
+        .await
+        .expect("made");
+    rig.config.postgres.user = role.clone();
+    rig.config.postgres.password = "loader".to_owned().into();
+    let planned = rig.plan().await;
+    let worker = rig.work(2);
+    assert_eq!(rig.await_run(planned).await, RunState::Completed);
+    let table = rig.table(planned).await;
+    assert_eq!(choice(&table, "sequence"), "public.theirs left as it is");
+    assert_eq!(said(&table, "sequence")[0].reason, "this role may not set it");
+    assert_eq!(choice(&table, "analyze"), "left out");
+    assert_eq!(choice(&table, "target rows"), "compared");
+    assert_eq!(worker.stop().await, Exit::Drained);
+    let drop_role = format!("drop owned by \"{role}\"; drop role \"{role}\"");
+    rig.client.batch_execute(&drop_role).await.expect("dropped");
+}

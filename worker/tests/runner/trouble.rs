@@ -274,3 +274,24 @@ async fn a_statement_over_its_limit_is_tried_again_then_failed_and_says_so() {
     assert!(text.contains("postgres.statement_timeout_seconds"), "{text}");
     assert_eq!(worker.stop().await, Exit::Drained);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_wider_than_the_memory_of_the_worker_load_beside_each_other() {
+    let mut rig = Rig::new().await;
+    // Three rows of 3 MB in each chunk, under a budget of 1 MB.
+    let widen = "update SRC.S.T set NAME = repeat('x', 3000000) where mod(ID, 33) = 0";
+    rig.emulator.sql(&[widen]).await.expect("widened");
+    rig.config.worker.memory_mb = 1;
+    let listen = rig.listening();
+    let planned = rig.plan().await;
+    let worker = rig.work_with(WorkerOptions { slots: 3, max_runtime: None, listen: Some(listen) });
+    assert_eq!(rig.await_run(planned).await, RunState::Completed);
+    assert_eq!(rig.target_rows().await, all_rows());
+    let long = "select count(*) from t where length(name) = 3000000";
+    assert_eq!(rig.client.query_one(long, &[]).await.expect("counts").get::<_, i64>(0), ROWS / 33);
+    let metrics = get(listen, "/metrics").await.expect("answers");
+    assert!(metrics.contains("thaw_memory_budget_bytes 1048576"), "{metrics}");
+    assert!(metrics.contains("thaw_inflight_bytes 0"), "all of it was given back: {metrics}");
+    assert_eq!(rig.failures(planned).await, 0);
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
