@@ -278,16 +278,28 @@ async fn a_statement_over_its_limit_is_tried_again_then_failed_and_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_wider_than_the_memory_of_the_worker_load_beside_each_other() {
     let mut rig = Rig::new().await;
-    // Three rows of 3 MB in each chunk, under a budget of 1 MB.
-    let widen = "update SRC.S.T set NAME = repeat('x', 3000000) where mod(ID, 33) = 0";
-    rig.emulator.sql(&[widen]).await.expect("widened");
+    // Three rows of 1.9 MB in each chunk, under a budget of 1 MB.
+    let wide = "x".repeat(1_900_000);
+    let again =
+        "create or replace table SRC.S.T (ID number(38,0), NAME varchar, AMOUNT number(12,2))".to_owned();
+    let insert = |ids: Vec<i64>, name: &str| {
+        let rows: Vec<String> = ids.iter().map(|id| format!("({id}, '{name}', {id}.25)")).collect();
+        format!("insert into SRC.S.T values {}", rows.join(", "))
+    };
+    let (long, short): (Vec<i64>, Vec<i64>) = (1..=ROWS).partition(|id| id % 33 == 0);
+    let mut statements = vec![again, insert(short, "short")];
+    statements.extend(long.into_iter().map(|id| insert(vec![id], &wide)));
+    // One by one: the emulator takes requests of 2 MB.
+    for statement in &statements {
+        rig.emulator.sql(&[statement]).await.expect("widened");
+    }
     rig.config.worker.memory_mb = 1;
     let listen = rig.listening();
     let planned = rig.plan().await;
     let worker = rig.work_with(WorkerOptions { slots: 3, max_runtime: None, listen: Some(listen) });
     assert_eq!(rig.await_run(planned).await, RunState::Completed);
     assert_eq!(rig.target_rows().await, all_rows());
-    let long = "select count(*) from t where length(name) = 3000000";
+    let long = "select count(*) from t where length(name) = 1900000";
     assert_eq!(rig.client.query_one(long, &[]).await.expect("counts").get::<_, i64>(0), ROWS / 33);
     let metrics = get(listen, "/metrics").await.expect("answers");
     assert!(metrics.contains("thaw_memory_budget_bytes 1048576"), "{metrics}");
