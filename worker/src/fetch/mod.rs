@@ -73,7 +73,7 @@ async fn fetch_kept(
             columns,
             row_count,
         });
-    let mut partitions = client.read_ahead(partitions, BYTES_AHEAD);
+    let mut partitions = client.read_ahead(partitions, encoder.bytes_ahead());
     partitions.read_next(&mut encoder).await?;
     thaw_faults::reach("during_fetch");
     read_all(&mut partitions, &mut encoder).await?;
