@@ -133,14 +133,17 @@ impl Account {
         }
         match try_take(&self.shared.permits, more) {
             Some(taken) => merge(&mut self.permits, taken),
-            None => {
-                self.shared.note_wait();
-                tokio::select! {
-                    biased;
-                    taken = take(&self.shared.permits, more) => if let Some(taken) = taken { merge(&mut self.permits, taken) },
-                    beyond = take(&self.shared.beyond, 1) => self.beyond = beyond,
-                }
-            }
+            // Seldom: what waits need not make every future larger.
+            None => Box::pin(self.wait_to_hold(more)).await,
+        }
+    }
+
+    async fn wait_to_hold(&mut self, more: u32) {
+        self.shared.note_wait();
+        tokio::select! {
+            biased;
+            taken = take(&self.shared.permits, more) => if let Some(taken) = taken { merge(&mut self.permits, taken) },
+            beyond = take(&self.shared.beyond, 1) => self.beyond = beyond,
         }
     }
 
@@ -158,7 +161,7 @@ impl Account {
         if charge.pass.is_none() && more > 0 {
             match try_take(&self.shared.permits, more) {
                 Some(taken) => merge(&mut charge.permits, taken),
-                None => self.wait_for_room(more, &mut charge).await,
+                None => Box::pin(self.wait_for_room(more, &mut charge)).await,
             }
         }
         Bytes::from_owner(charge)

@@ -106,7 +106,7 @@ pub struct RowEncoder {
     busy_since: Option<Instant>,
     output: mpsc::Sender<Piece>,
     /// What the rows here and on their way take of the worker's memory.
-    account: Account,
+    account: Box<Account>,
     /// Bytes of a cell that has not come to its end.
     reader_holds: usize,
 }
@@ -167,7 +167,7 @@ impl RowEncoder {
             encoded: Encoded::default(),
             busy_since: None,
             output,
-            account: MemoryBudget::unlimited().open(),
+            account: Box::new(MemoryBudget::unlimited().open()),
             reader_holds: 0,
         };
         Ok((encoder, EncodedRows { pieces }))
@@ -183,7 +183,7 @@ impl RowEncoder {
     /// Takes from this budget.
     #[must_use]
     pub fn within(mut self, budget: &MemoryBudget) -> Self {
-        self.account = budget.open();
+        *self.account = budget.open();
         self
     }
 

@@ -313,11 +313,11 @@ async fn random_rows_arrive(mode: LoadMode, seed: u64) {
 #[tokio::test]
 async fn ten_thousand_random_rows_over_all_types_arrive_as_postgresql_itself_writes_them() {
     let seed = rand::random();
-    random_rows_arrive(LoadMode::Copy, seed).await;
+    Box::pin(random_rows_arrive(LoadMode::Copy, seed)).await;
 }
 
 #[tokio::test]
 async fn ten_thousand_random_rows_are_the_same_rows_to_an_upsert() {
     let seed = rand::random();
-    random_rows_arrive(LoadMode::Upsert, seed).await;
+    Box::pin(random_rows_arrive(LoadMode::Upsert, seed)).await;
 }
