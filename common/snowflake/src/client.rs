@@ -292,7 +292,7 @@ impl Client {
         handle: &StatementHandle,
         deadline: Option<Instant>,
     ) -> Result<ResultSet, SnowflakeError> {
-        let mut back_off = BackOff::new();
+        let mut back_off = BackOff::polling();
         loop {
             tokio::time::sleep(back_off.delay()).await;
             if let Some(result) = self.look(handle).await? {

@@ -115,10 +115,11 @@ impl Scanner {
     /// # Errors
     /// The sink's own, and what is no answer of the expected form. The scan is over then.
     pub fn feed<S: RowSink>(&mut self, piece: &[u8], sink: &mut S) -> Result<(), S::Error> {
+        let checked = Checked::of(piece);
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             rest = match self.state {
-                State::Cell | State::CellOrEnd => self.cell(byte, rest, tail, sink)?,
+                State::Cell | State::CellOrEnd => self.cells(rest, &checked, sink)?,
                 State::AfterCell => self.after_cell(byte, tail, sink)?,
                 State::Text(of, escape) => self.text(of, escape, rest, sink)?,
                 State::Literal(of) => self.literal(of, rest, sink)?,
@@ -161,19 +162,41 @@ impl Scanner {
         }
     }
 
+    /// At the place of a cell: takes cells as long as one follows the other with nothing but a comma between.
+    fn cells<'a, S: RowSink>(
+        &mut self,
+        mut rest: &'a [u8],
+        checked: &Checked<'a>,
+        sink: &mut S,
+    ) -> Result<&'a [u8], S::Error> {
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = self.cell((byte, rest, tail), checked, sink)?;
+            match rest {
+                [b',', after @ ..] if matches!(self.state, State::AfterCell) => {
+                    self.state = State::Cell;
+                    rest = after;
+                }
+                _ => return Ok(rest),
+            }
+        }
+        Ok(rest)
+    }
+
     /// At the place of a cell.
     fn cell<'a, S: RowSink>(
         &mut self,
-        byte: u8,
-        rest: &'a [u8],
-        tail: &'a [u8],
+        (byte, rest, tail): (u8, &'a [u8], &'a [u8]),
+        checked: &Checked<'a>,
         sink: &mut S,
     ) -> Result<&'a [u8], S::Error> {
         match byte {
             b'"' => {
                 let length = plain_length(tail);
                 if let Some((cell, [b'"', after @ ..])) = tail.split_at_checked(length) {
-                    let text = str::from_utf8(cell).map_err(|_| malformed(MalformedResponse::BadText))?;
+                    let text = match checked.text_of(tail, length) {
+                        Some(text) => text,
+                        None => str::from_utf8(cell).map_err(|_| malformed(MalformedResponse::BadText))?,
+                    };
                     self.give(Some(text), sink)?;
                     return Ok(after);
                 }
@@ -435,9 +458,60 @@ fn malformed<E: From<SnowflakeError>>(error: MalformedResponse) -> E {
     SnowflakeError::Malformed(error).into()
 }
 
+/// What of a piece is known to be UTF-8. Looking at it once as a whole costs a fraction of looking at each cell.
+struct Checked<'a> {
+    text: &'a str,
+    /// Where in the piece the text begins: behind the end of a character that the last piece began.
+    begin: usize,
+    piece_length: usize,
+}
+
+impl<'a> Checked<'a> {
+    fn of(piece: &'a [u8]) -> Self {
+        let begin = piece.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+        let rest = piece.get(begin..).unwrap_or_default();
+        let text = str::from_utf8(rest).unwrap_or_else(|error| {
+            // What is behind it is the beginning of a character, or an error for the cell that holds it.
+            let valid = rest.get(..error.valid_up_to()).unwrap_or_default();
+            str::from_utf8(valid).unwrap_or_default()
+        });
+        Self { text, begin, piece_length: piece.len() }
+    }
+
+    /// The first `length` bytes of `tail`, an end of the piece; `None`: they have to be looked at.
+    #[inline]
+    fn text_of(&self, tail: &[u8], length: usize) -> Option<&'a str> {
+        let start = (self.piece_length - tail.len()).checked_sub(self.begin)?;
+        self.text.get(start..start + length)
+    }
+}
+
 /// How many bytes from the start are neither a quote, a backslash nor a control character.
+#[inline]
 fn plain_length(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| ENDS_PLAIN[usize::from(*byte)]).unwrap_or(bytes.len())
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let ends = ends_plain(u64::from_le_bytes(*word));
+        if ends != 0 {
+            // One bit for each byte, its highest.
+            return index * 8 + usize::from(ends.trailing_zeros().to_le_bytes()[0] / 8);
+        }
+    }
+    let plain = rest.iter().position(|byte| ENDS_PLAIN[usize::from(*byte)]);
+    bytes.len() - rest.len() + plain.unwrap_or(rest.len())
+}
+
+/// The highest bit of each byte that ends a plain stretch; exact up to the first of them, which is all that is asked.
+#[inline]
+const fn ends_plain(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const QUOTES: u64 = ONES * b'"' as u64;
+    const BACKSLASHES: u64 = ONES * b'\\' as u64;
+    let (quotes, backslashes) = (word ^ QUOTES, word ^ BACKSLASHES);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = quotes.wrapping_sub(ONES) & !quotes;
+    let backslash = backslashes.wrapping_sub(ONES) & !backslashes;
+    (control | quote | backslash) & (ONES * 0x80)
 }
 
 static ENDS_PLAIN: [bool; 256] = {

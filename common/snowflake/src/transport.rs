@@ -286,7 +286,7 @@ struct Patience {
 
 impl Patience {
     fn new(budget: Duration) -> Self {
-        Self { started: Instant::now(), budget, attempts: 0, renewed: false, back_off: BackOff::new() }
+        Self { started: Instant::now(), budget, attempts: 0, renewed: false, back_off: BackOff::retrying() }
     }
 
     /// Waits before the next attempt, or gives the error back. A first resubmission is always made unless the
