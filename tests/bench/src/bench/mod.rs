@@ -7,6 +7,7 @@ mod empty_chunks;
 mod emulator_limit;
 mod fleet_e2e;
 mod initial_date_load;
+mod one_scan;
 mod plan_100k_chunks;
 mod plan_large_tables;
 mod scale_1_to_8_workers;
@@ -22,7 +23,7 @@ use crate::figure::Figure;
 use crate::rig::Rig;
 
 /// Each is the beginning of the names of its figures.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
     "copy_1slot",
     "copy_2slot",
     "data_sets",
@@ -32,6 +33,7 @@ pub(crate) const NAMES: [&str; 15] = [
     "initial_date_load",
     "fleet_e2e",
     "scale_1_to_8_workers",
+    "one_scan",
     "emulator_limit",
     "worker_rss",
     "plan_100k_chunks",
@@ -55,6 +57,7 @@ pub(crate) async fn run(name: &str, rig: &mut Rig) -> Result<Vec<Figure>> {
         "initial_date_load" => initial_date_load::measure(rig).await,
         "fleet_e2e" => fleet_e2e::measure(rig).await,
         "scale_1_to_8_workers" => scale_1_to_8_workers::measure(rig).await,
+        "one_scan" => one_scan::measure(rig).await,
         "emulator_limit" => emulator_limit::measure(rig).await,
         "worker_rss" => worker_rss::measure(rig).await,
         "plan_100k_chunks" => plan_100k_chunks::measure(rig).await,

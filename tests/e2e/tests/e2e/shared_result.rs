@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use thaw_e2e::{PATIENCE, Setting, Stage};
 use thaw_harness::tpch::ORDERS;
-use thaw_harness::{EmulatorOptions, wait};
+use thaw_harness::{EmulatorOptions, port, wait};
 
 const READING: &str = "\"O_COMMENT\"";
 
@@ -158,10 +158,23 @@ async fn twenty_thousand_partitions_are_chunks_within_two_seconds_of_the_stateme
 async fn an_account_that_gives_few_partitions_a_second_is_read_in_its_own_time() -> Result<()> {
     let stage = Stage::set(orders(20_000)).await?;
     stage.emulator.limits(json!({ "partitions_per_second": 15 })).await?;
-    let _workers = [stage.worker("worker-1")?, stage.worker("worker-2")?];
+    let address = format!("127.0.0.1:{}", port::free());
+    let _workers =
+        [stage.fleet.worker("worker-1", 2)?.args(["--listen", &address]).spawn()?, stage.worker("worker-2")?];
     let planner = stage.planner_run()?;
     stage.expect_completed(planner).await.with_context(|| stage.fleet.logs().unwrap_or_default())?;
     stage.expect_equal().await?;
+    let metrics = reqwest::get(format!("http://{address}/metrics")).await?.text().await?;
+    let metric = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse::<f64>().ok()).with_context(|| format!("no {name} in {metrics}"))
+    };
+    ensure!(
+        metric("thaw_source_throttled_total")? > 0.0,
+        "the worker was never asked for patience: {metrics}"
+    );
+    let limit = metric("thaw_source_request_limit")?;
+    ensure!((1.0..32.0).contains(&limit), "the limit stayed at {limit}");
     let statement = reading(&stage).await?;
     let limits = stage.emulator.limits_in_force().await?;
     ensure!(limits["refused"].as_u64() > Some(0), "nothing was refused, so this shows nothing: {limits}");
@@ -170,4 +183,16 @@ async fn an_account_that_gives_few_partitions_a_second_is_read_in_its_own_time()
     ensure!(failures == 0, "patience is no failure of a chunk: {failures}");
     ensure!(fetches(&statement)?.iter().filter(|(number, _)| **number > 0).all(|(_, times)| *times <= 2));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_fails_its_table_with_a_way_out() -> Result<()> {
+    let stage = Stage::set(orders(3_000)).await?;
+    stage.emulator.limits(json!({ "result_rows": 2_000 })).await?;
+    let mut planner = stage.planner_run()?;
+    ensure!(planner.wait(PATIENCE).await? == 2, "{}", planner.stderr()?);
+    let read = "select error_text from migration_status.migration_table_status";
+    let text: String = stage.client.query_one(read, &[]).await?.get(0);
+    ensure!(text.contains("391908") && text.contains("chunking_columns"), "{text}");
+    reading(&stage).await.map(drop)
 }
