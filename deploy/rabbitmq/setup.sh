@@ -3,8 +3,9 @@
 #
 #   THAW_PLANNER_PASSWORD=... THAW_WORKER_PASSWORD=... deploy/rabbitmq/setup.sh [VHOST]
 #
-# THAW_MONITOR_PASSWORD, where it is set, also makes thaw_monitor, which reads counts over HTTP (for KEDA). VHOST is `thaw` unless given. RABBITMQCTL: another command than `rabbitmqctl`, such as `rabbitmqctl -n rabbit@host`.
-# A password that is not set leaves that user as it is.
+# THAW_MONITOR_PASSWORD, where it is set, also makes thaw_monitor, which reads counts over HTTP (for KEDA). VHOST is
+# `thaw` unless given. RABBITMQCTL: another command than `rabbitmqctl`, such as `rabbitmqctl -n rabbit@host`. A password
+# that is not set leaves that user as it is.
 set -eu
 vhost=${1:-thaw}
 ctl=${RABBITMQCTL:-rabbitmqctl --quiet}
