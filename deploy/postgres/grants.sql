@@ -164,6 +164,7 @@ select format('alter role %I in database %I set %s = %L', role, current_database
 from unnest(array['thaw_planner', 'thaw_worker']) as role
 cross join (values ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
                    ('client_connection_check_interval', '10s'), ('idle_in_transaction_session_timeout', '60s'),
-                   ('lock_timeout', '30s'), ('default_transaction_isolation', 'read committed'),
-                   ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD')) as settings (setting, value) \gexec
+                   ('lock_timeout', '30s'), ('statement_timeout', '6h'),
+                   ('default_transaction_isolation', 'read committed'), ('TimeZone', 'UTC'),
+                   ('DateStyle', 'ISO, YMD')) as settings (setting, value) \gexec
 commit;

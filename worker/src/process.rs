@@ -110,6 +110,7 @@ pub async fn run_worker<P: Publisher, C: Consumer>(
     }
     first_look(&runner).await;
     companions.start(&runner, config, consumer.link());
+    companions.watch_versions(&runner, config);
     companions.count_reconnects(Arc::clone(&runner.metrics), consumer.link());
     let hopeless = companions.probe(&runner, config, consumer.link(), &shutdown);
     tracing::info!(worker_id = %runner.worker, slots = options.slots, "worker started");
@@ -230,6 +231,25 @@ impl Companions {
                 self.stop.clone(),
             ));
         }
+    }
+
+    /// Status tables may be migrated under a running worker: one that does not know the new ones takes nothing more.
+    fn watch_versions<P: Publisher>(&self, runner: &Arc<Runner<P>>, config: &Config) {
+        let (runner, pause) = (Arc::clone(runner), config.worker.heartbeat);
+        self.tasks.spawn(with_end(self.stop.clone(), async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                for database in runner.databases.names() {
+                    let looked = timeout(FIRST_LOOK_LIMIT, version(&runner, &database)).await;
+                    if let Ok(Err(
+                        error @ (StoreError::SchemaNewer { .. } | StoreError::SchemaOlder { .. }),
+                    )) = looked
+                    {
+                        runner.halt.raise(Cause::Database(database), &error);
+                    }
+                }
+            }
+        }));
     }
 
     fn count_reconnects(&self, metrics: Arc<Metrics>, mut link: watch::Receiver<LinkState>) {

@@ -23,6 +23,9 @@ pub enum PgError {
     /// The server was not reached, or the line broke.
     #[error("network error: {0}")]
     Network(io::ErrorKind),
+    /// A wrong name, a server that is not up yet, or a name service that is down.
+    #[error("the server's name does not resolve")]
+    Unresolved,
     /// No session within the time limit.
     #[error("no connection within the time limit")]
     ConnectTimeout,
@@ -123,7 +126,7 @@ impl PgError {
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Closed | Self::Network(_) | Self::ConnectTimeout => true,
+            Self::Closed | Self::Network(_) | Self::Unresolved | Self::ConnectTimeout => true,
             Self::Server(server) => server.sqlstate.starts_with("08") || server.sqlstate.starts_with("57P"),
             Self::PoolTimeout | Self::Tls(_) | Self::UnknownDatabase(_) | Self::Driver(_) => false,
         }
@@ -134,7 +137,7 @@ impl Classify for PgError {
     fn disposition(&self) -> Disposition {
         match self {
             Self::Server(server) => sqlstate::disposition(&server.sqlstate),
-            Self::Closed | Self::Network(_) | Self::ConnectTimeout => Disposition::Retry,
+            Self::Closed | Self::Network(_) | Self::Unresolved | Self::ConnectTimeout => Disposition::Retry,
             Self::PoolTimeout => Disposition::Snooze { after: None },
             Self::Tls(_) | Self::UnknownDatabase(_) => Disposition::HaltWorker,
             // A statement that does not fit its code, or an answer that is no protocol: a few attempts, then failed.
@@ -147,6 +150,7 @@ impl Classify for PgError {
             Self::Server(server) => format!("sqlstate_{}", server.sqlstate),
             Self::Closed => "connection_closed".to_owned(),
             Self::Network(_) => "network".to_owned(),
+            Self::Unresolved => "name_unresolved".to_owned(),
             Self::ConnectTimeout => "connect_timeout".to_owned(),
             Self::PoolTimeout => "pool_timeout".to_owned(),
             Self::Tls(_) => "tls".to_owned(),
@@ -192,6 +196,10 @@ fn from_cause(cause: &(dyn std::error::Error + 'static)) -> Option<PgError> {
     let io = cause.downcast_ref::<io::Error>()?;
     if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Some(PgError::Tls(tls.to_string()));
+    }
+    // The standard library has no kind for it.
+    if io.to_string().starts_with("failed to lookup address information") {
+        return Some(PgError::Unresolved);
     }
     Some(match io.kind() {
         io::ErrorKind::UnexpectedEof => PgError::Closed,

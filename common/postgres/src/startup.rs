@@ -2,7 +2,7 @@
 //! sessions read and write values alike.
 //!
 //! They travel as the startup packet's `options`. A pooler in transaction mode (PgBouncer) refuses or ignores
-//! that packet's options: there they belong in the role (`alter role ... set lock_timeout = '30s'`).
+//! that packet's options: there they belong in the role, where deploy/postgres/grants.sql sets the same.
 
 use std::fmt::Write as _;
 

@@ -135,8 +135,11 @@ async fn a_fleet_of_least_privilege_loads_finalizes_and_prunes() -> Result<()> {
 
     roles.expect(0, &["run", "--full", "--local"]).await?;
     roles.expect(0, &["verify"]).await?;
+    expect_role_settings(&roles).await?;
     let run = roles.stage.status().await?.run;
     roles.expect(0, &["run", "--detach", "--full"]).await?;
+    let due: i64 = roles.login("thaw_reader").await?.query_one(&autoscaler_query()?, &[]).await?.get(0);
+    ensure!(due > 0, "a run has just been published, and the autoscaler sees nothing to do");
     roles.expect(0, &["cancel", &roles.stage.status().await?.run]).await?;
     roles.expect(0, &["prune", "--older-than", "0h"]).await?;
     let kept = roles.stage.status().await?.run;
@@ -147,6 +150,30 @@ async fn a_fleet_of_least_privilege_loads_finalizes_and_prunes() -> Result<()> {
     let log = worker.stderr()?;
     ensure!(!log.contains("42501") && !log.contains("ACCESS_REFUSED"), "{log}");
     Ok(())
+}
+
+/// What Thaw asks for in the startup packet a role has of itself, for sessions through a pooler that drops it.
+async fn expect_role_settings(roles: &Roles) -> Result<()> {
+    const OF: &str = "select name || ' = ' || setting from pg_settings where source = $1 order by name";
+    let of_role = roles.login("thaw_worker").await?.query(OF, &[&"database user"]).await?;
+    let of_role: Vec<String> = of_role.iter().map(|row| row.get(0)).collect();
+    let startup = std::fs::read_to_string(deploy("../common/postgres/src/startup.rs"))?;
+    let names = startup.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", \""));
+    let names: Vec<&str> = names.map(|(name, _)| name).chain(["lock_timeout", "statement_timeout"]).collect();
+    ensure!(names.len() > 5, "{names:?}");
+    for name in &names {
+        ensure!(of_role.iter().any(|set| set.starts_with(&format!("{name} = "))), "{name}: {of_role:?}");
+    }
+    ensure!(of_role.len() == names.len(), "{of_role:?} and {names:?}");
+    Ok(())
+}
+
+/// The query of the manifest, as KEDA gets it.
+fn autoscaler_query() -> Result<String> {
+    let manifest = std::fs::read_to_string(deploy("k8s/keda/scaledobject.yaml"))?;
+    let (_, rest) = manifest.split_once("query: >-\n").context("a query")?;
+    let lines = rest.lines().take_while(|line| line.starts_with("          "));
+    Ok(lines.map(str::trim).collect::<Vec<_>>().join(" "))
 }
 
 #[tokio::test]

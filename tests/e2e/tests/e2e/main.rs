@@ -36,5 +36,6 @@ mod snapshot;
 mod snapshot_gone;
 mod strategies;
 mod two_databases;
+mod upgrade;
 mod verify;
 mod watermark;
