@@ -101,12 +101,15 @@ grant usage on schema migration_status to thaw_load, thaw_reader;
 
 grant select on all tables in schema migration_status to thaw_load;
 grant update on migration_status.migration_runs, migration_status.migration_table_status,
-  migration_status.migration_chunk_status to thaw_load;
-grant insert on migration_status.quarantined_rows to thaw_load;
-grant insert, delete on migration_status.migration_runs, migration_status.migration_table_status,
-  migration_status.migration_chunk_status to thaw_planner;
--- prune erases the values of quarantined rows; a fresh execution takes their place.
-grant update, delete on migration_status.quarantined_rows to thaw_planner;
+  migration_status.migration_chunk_status, migration_status.migration_executions to thaw_load;
+-- Who finds a statement finished cuts its result into chunks; a fresh execution begins without the quarantined rows of the
+-- one before.
+grant insert on migration_status.migration_chunk_status, migration_status.migration_executions to thaw_load;
+grant insert, delete on migration_status.quarantined_rows to thaw_load;
+grant insert, delete on migration_status.migration_runs, migration_status.migration_table_status to thaw_planner;
+grant delete on migration_status.migration_chunk_status, migration_status.migration_executions to thaw_planner;
+-- prune erases the values of quarantined rows.
+grant update on migration_status.quarantined_rows to thaw_planner;
 
 grant select on migration_status.schema_version, migration_status.migration_runs, migration_status.v_table_progress,
   migration_status.v_active_migrations to thaw_reader;
@@ -117,11 +120,13 @@ declare
   visible text;
 begin
   foreach relation in array array['migration_status.migration_table_status'::regclass,
-                                  'migration_status.migration_chunk_status'::regclass] loop
+                                  'migration_status.migration_chunk_status'::regclass,
+                                  'migration_status.migration_executions'::regclass] loop
     select string_agg(quote_ident(attname), ', ') into visible
     from pg_attribute
     where attrelid = relation and attnum > 0 and not attisdropped
-      and attname not in ('plan', 'config_keys', 'watermark_low', 'watermark_high', 'watermark_safe', 'range');
+      and attname not in ('plan', 'config_keys', 'watermark_low', 'watermark_high', 'watermark_safe', 'range',
+                          'handle', 'request_id');
     execute format('grant select (%s) on %s to thaw_reader', visible, relation);
   end loop;
 end

@@ -113,7 +113,8 @@ fn fleet(stage: &Stage, broker: Broker, role: &str) -> Result<Fleet> {
 fn setting() -> Setting {
     let mut setting = Setting::of(ORDERS, 3_000, 1_000);
     setting.tables.push((CUSTOMER, 1_500));
-    setting.with("/sources/0/tables/1/truncate_onstart", json!(true))
+    let setting = setting.with("/sources/0/tables/1/truncate_onstart", json!(true));
+    setting.with("/sources/0/tables/1/strategy", json!("result_partitions"))
 }
 
 #[tokio::test]
@@ -212,7 +213,8 @@ async fn what_was_not_granted_is_refused() -> Result<()> {
                 "drop table orders",
                 "create table more (value text)",
                 "delete from migration_status.migration_runs",
-                "insert into migration_status.migration_chunk_status default values",
+                "delete from migration_status.migration_chunk_status",
+                "insert into migration_status.migration_table_status default values",
                 "drop schema migration_status cascade",
                 "set role thaw_planner",
             ][..],
@@ -222,6 +224,7 @@ async fn what_was_not_granted_is_refused() -> Result<()> {
             &[
                 "select range from migration_status.migration_chunk_status",
                 "select plan from migration_status.migration_table_status",
+                "select handle from migration_status.migration_executions",
                 "select from migration_status.quarantined_rows",
                 "update migration_status.migration_runs set status = 'cancelled'",
                 "select from orders",
