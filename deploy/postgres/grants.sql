@@ -126,7 +126,7 @@ begin
     from pg_attribute
     where attrelid = relation and attnum > 0 and not attisdropped
       and attname not in ('plan', 'config_keys', 'watermark_low', 'watermark_high', 'watermark_safe', 'range',
-                          'handle', 'request_id');
+                          'request_id');
     execute format('grant select (%s) on %s to thaw_reader', visible, relation);
   end loop;
 end

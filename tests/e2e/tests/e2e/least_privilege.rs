@@ -224,7 +224,7 @@ async fn what_was_not_granted_is_refused() -> Result<()> {
             &[
                 "select range from migration_status.migration_chunk_status",
                 "select plan from migration_status.migration_table_status",
-                "select handle from migration_status.migration_executions",
+                "select request_id from migration_status.migration_executions",
                 "select from migration_status.quarantined_rows",
                 "update migration_status.migration_runs set status = 'cancelled'",
                 "select from orders",
