@@ -128,3 +128,19 @@ async fn an_empty_result_has_one_partition_without_rows() {
     assert_eq!(body["data"], json!([]));
     assert_eq!(body["resultSetMetaData"]["rowType"].as_array().unwrap().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_query_answers_as_it_did_first_whatever_was_written() {
+    let served = Served::start(&["--calm", "--freeze"]).await;
+    served.orders(100).await;
+    let client = served.client();
+    let count = async |condition: &str| {
+        let sql = format!("select count(*) from orders where {condition}");
+        let rows = client.rows(&json!({"statement": sql, "database": "SALES", "schema": "PUBLIC"})).await;
+        rows[0][0].clone()
+    };
+    assert_eq!(count("o_orderkey > 0").await.as_deref(), Some("100"));
+    served.sql(&["delete from sales.public.orders"]).await;
+    assert_eq!(count("o_orderkey > 0").await.as_deref(), Some("100"));
+    assert_eq!(count("o_orderkey > -1").await.as_deref(), Some("0"), "a query that was not asked before");
+}
