@@ -57,9 +57,10 @@ bench: prerequisites ## optimised, against PostgreSQL itself: SCALE=0.1 for fewe
 	@$(TARGET)/release/bench --scale $(SCALE) --report docs/performance.md $(if $(ONLY),--only $(ONLY))
 
 # The product's crates optimised in an otherwise unoptimised build, which `make test` has made: seconds, not minutes.
-CELLS := --quiet --locked --profile dev $(foreach name,model snowflake postgres worker,--config 'profile.dev.package.thaw-$(name).opt-level=3')
+CELLS := --quiet --locked --profile dev $(foreach name,model snowflake postgres worker,--config 'profile.dev.package.thaw-$(name).opt-level=3') \
+	--package thaw-worker --example cells
 bench-check: ## fail when decoding or encoding a type has become twice as slow, by ratios to a loop beside it
-	@$(CARGO) bench $(CELLS) --package thaw-worker --bench cells -- --check
+	@$(CARGO) run $(CELLS) -- --check
 
 bench-record: ## record what `make bench-check` compares with
-	@$(CARGO) bench $(CELLS) --package thaw-worker --bench cells -- --record
+	@$(CARGO) run $(CELLS) -- --record

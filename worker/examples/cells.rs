@@ -1,8 +1,9 @@
 //! Decoding and encoding by type, and the scanner: what a cell costs before PostgreSQL sees it.
 //!
-//! `cargo bench --package thaw-worker --bench cells` prints times; `-- --check` compares each with what was recorded in
-//! `cells.baseline.json`, and `-- --record` writes that file. What is recorded is no time but a ratio to a fixed loop
-//! that runs in turns with it: it holds on a slower machine, and on one that does something else as well.
+//! `cargo run --release --package thaw-worker --example cells` prints times; `-- --check` compares each with what was
+//! recorded in `cells.baseline.json`, and `-- --record` writes that file (`make bench-check`, `make bench-record`: the
+//! ratios are of their build). What is recorded is no time but a ratio to a fixed loop that runs in turns with it: it holds
+//! on a slower machine, and on one that does something else as well. An example, because a bench would build the worker.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -280,7 +281,7 @@ fn ratios() -> Result<BTreeMap<String, f64>> {
 }
 
 fn baseline() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/cells.baseline.json")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/cells.baseline.json")
 }
 
 /// Measures what seems slower once more: a regression is slow every time.
@@ -314,7 +315,6 @@ fn check() -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    // Cargo gives `--bench` as well.
     let is_given = |name: &str| std::env::args().any(|argument| argument == name);
     if is_given("--record") {
         return Ok(std::fs::write(baseline(), serde_json::to_string_pretty(&ratios()?)? + "\n")?);
