@@ -22,6 +22,8 @@ const STORE: &str = include_str!("sql/store_scan_if_planning.sql");
 const REPLAN: &str = include_str!("sql/replan_scan_if_planning.sql");
 const INSERT: &str = include_str!("sql/insert_execution.sql");
 const TAKE: &str = include_str!("sql/take_executions_if_due.sql");
+const TAKE_UNWANTED: &str = include_str!("sql/take_executions_of_run_if_unwanted.sql");
+const PAST: &str = include_str!("sql/read_past_scans_of_entry.sql");
 const NEXT_LOOK: &str = include_str!("sql/next_look_at_executions.sql");
 const EXTEND: &str = include_str!("sql/extend_poll_lease_if_fence_mine.sql");
 const BEGIN_SUBMIT: &str = include_str!("sql/begin_submit_if_fence_mine.sql");
@@ -205,6 +207,37 @@ pub async fn prepare(
 pub async fn take(client: &Client, by: &WorkerId, limit: i64) -> Result<Vec<ScanClaim>, StoreError> {
     let rows = client.query(TAKE, &[&by.as_str(), &limit]).await?;
     rows.iter().map(claim).collect()
+}
+
+/// Takes the statements of a run that nobody waits for any more, whoever has them: they are to be cancelled.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn take_unwanted(client: &Client, by: &WorkerId, run: RunId) -> Result<Vec<ScanClaim>, StoreError> {
+    let rows = client.query(TAKE_UNWANTED, &[&by.as_str(), &run.0]).await?;
+    rows.iter().map(claim).collect()
+}
+
+/// What the source took for an entry in earlier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PastScans {
+    /// From the submission of its last statement to its end.
+    pub statement: Option<Duration>,
+    /// Fetching all pages of the last run that was cut into pages, one after the other, and how many they were.
+    pub pages: Option<(Duration, i64)>,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn past_scans(client: &Client, entry: &str) -> Result<PastScans, StoreError> {
+    let row = client.query_one(PAST, &[&entry]).await?;
+    let span = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let pages: Option<f64> = row.try_get("page_seconds")?;
+    let count = row.try_get("page_count")?;
+    let statement: Option<f64> = row.try_get("statement_seconds")?;
+    Ok(PastScans { statement: statement.map(span), pages: pages.map(|seconds| (span(seconds), count)) })
 }
 
 fn claim(row: &Row) -> Result<ScanClaim, StoreError> {

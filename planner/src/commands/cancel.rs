@@ -30,7 +30,10 @@ pub async fn execute(wanted: &RunRef, config: &Config) -> Exit {
     };
     for name in session.pools.databases() {
         match cancel(&session, &name, run).await {
-            Ok(Some(done)) => output::result(format!("{name}: {}", describe(run, &done))),
+            Ok(Some(done)) => {
+                output::result(format!("{name}: {}", describe(run, &done)));
+                cancel_statements(&session, config, &name, run).await;
+            }
             Ok(None) => {}
             Err(error) => {
                 output::complaint(format!("error: database \"{name}\": {error}; repeat the command"));
@@ -49,6 +52,23 @@ async fn cancel(session: &Session, name: &str, run: RunId) -> Result<Option<Canc
         Ok(done) => Ok(Some(done)),
         Err(error) if error.is_schema_missing() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// A statement that a table waited for must not run on at cost until a worker notices.
+async fn cancel_statements(session: &Session, config: &Config, name: &str, run: RunId) {
+    let cancelling = session.scans(config, name).cancel_unwanted(run, &session.planner).await;
+    match cancelling {
+        Ok(0) => {}
+        Ok(count) => {
+            output::result(format!(
+                "{name}: {count} statement(s) that were waited for are cancelled at the source"
+            ));
+        }
+        Err(error) => output::complaint(format!(
+            "{name}: a statement that was waited for is not cancelled at the source yet: {error}; repeat the command, or \
+             leave it to a worker"
+        )),
     }
 }
 

@@ -7,14 +7,16 @@ use thaw_config::{Config, Finding, Severity};
 use thaw_model::RunId;
 use thaw_model::plan::Decision;
 use thaw_status::StoreError;
+use thaw_status::one_scan::PastScans;
 
 use crate::exit::Exit;
 use crate::introspect::source::Reach;
 use crate::load_mode;
 use crate::output;
-use crate::plan::Planned;
+use crate::plan::{self, Planned};
 use crate::preflight::{Preflight, Ready};
 use crate::run::planning::{self, Failure};
+use crate::run::reserve::entry_id;
 use crate::run::resume::{Choice, OpenPart, Resumption};
 use crate::select::Selected;
 use crate::session::Session;
@@ -22,7 +24,7 @@ use crate::watermark::Asked;
 
 /// What became of one table.
 enum Outcome<'a> {
-    Planned(&'a Ready<'a>, Box<Planned>),
+    Planned(&'a Ready<'a>, Box<Planned>, PastScans),
     /// Class and text of each fault.
     Refused(Vec<(String, String)>),
 }
@@ -118,7 +120,12 @@ async fn plan<'a>(
     match planning::plan(session, config, ready, asked).await {
         Ok(planned) => {
             planning::log_initial_full_load(ready, &planned);
-            Ok(Outcome::Planned(ready, Box::new(planned)))
+            let past = if planned.plan.one_scan.is_some() {
+                past_scans(session, config, selected).await
+            } else {
+                PastScans::default()
+            };
+            Ok(Outcome::Planned(ready, Box::new(planned), past))
         }
         Err(Failure::Plan(error)) => {
             let report = planning::report(&error);
@@ -126,6 +133,31 @@ async fn plan<'a>(
         }
         Err(Failure::Store(error)) => Err(error),
     }
+}
+
+/// What earlier runs took; nothing where the status tables are not there, or cannot be asked.
+async fn past_scans(session: &Session, config: &Config, selected: Selected<'_>) -> PastScans {
+    let Ok(pool) = session.pools.pool(&selected.source.target_database) else { return PastScans::default() };
+    let Ok(client) = pool.get().await else { return PastScans::default() };
+    thaw_status::one_scan::past_scans(&client, &entry_id(config, selected)).await.unwrap_or_default()
+}
+
+/// What one scan saves, and took in earlier runs.
+fn saving(planned: &Planned, past: PastScans) -> Option<String> {
+    planned.plan.one_scan?;
+    let pages = expected_chunks(planned);
+    let mut line =
+        format!("one statement instead of {pages} pages, each of which would scan and sort the table");
+    if let Some((time, count)) = past.pages {
+        line = format!(
+            "{line}; {count} pages took {:.0} s of the source's time in an earlier run",
+            time.as_secs_f64()
+        );
+    }
+    if let Some(time) = past.statement {
+        line = format!("{line}; its last statement took {:.0} s", time.as_secs_f64());
+    }
+    Some(line)
 }
 
 /// What the look at both ends found about one entry.
@@ -205,8 +237,8 @@ fn warnings(planned: &Planned, found: &[String]) -> Vec<String> {
 
 fn describe(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) {
     let (name, target) = (name(selected), target(selected));
-    let (ready, planned) = match outcome {
-        Outcome::Planned(ready, planned) => (ready, planned),
+    let (ready, planned, past) = match outcome {
+        Outcome::Planned(ready, planned, past) => (ready, planned, *past),
         Outcome::Refused(errors) => {
             for (_, text) in errors {
                 output::result(format!("{name} -> {target}: cannot be planned: {text}"));
@@ -237,6 +269,9 @@ fn describe(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) {
     output::result(format!("  chunks: {chunks}"));
     let (planning, reading) = statements(ready, planned);
     output::result(format!("  statements that scan the source: {planning} to plan, {reading} to read"));
+    if let Some(saving) = saving(planned, past) {
+        output::result(format!("  one scan: {saving}"));
+    }
     output::result(format!("  columns: {}", planned.plan.columns.len()));
     for left_out in &planned.plan.left_out {
         output::result(format!("  left out: {} ({})", left_out.column, left_out.reason));
@@ -247,8 +282,8 @@ fn describe(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) {
 }
 
 fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> Value {
-    let (ready, planned) = match outcome {
-        Outcome::Planned(ready, planned) => (ready, planned),
+    let (ready, planned, past) = match outcome {
+        Outcome::Planned(ready, planned, past) => (ready, planned, *past),
         Outcome::Refused(errors) => {
             let errors: Vec<Value> =
                 errors.iter().map(|(class, text)| json!({ "class": class, "text": text })).collect();
@@ -259,9 +294,9 @@ fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> 
             });
         }
     };
-    let plan = &planned.plan;
+    let table_plan = &planned.plan;
     let decided = |subject: &str| {
-        let decision = plan.decisions.iter().find(|decision| decision.subject == subject);
+        let decision = table_plan.decisions.iter().find(|decision| decision.subject == subject);
         decision.map(|decision| json!({ "choice": decision.choice, "reason": decision.reason }))
     };
     let (smallest, median, largest) = sizes(planned).unwrap_or_default();
@@ -270,13 +305,13 @@ fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> 
     json!({
         "source": name(selected),
         "target": target(selected),
-        "mode": load_mode::mode_name(plan.load.mode),
+        "mode": load_mode::mode_name(table_plan.load.mode),
         "load_mode": decided("load mode"),
         "strategy": decided("strategy"),
-        "snapshot": plan.source.snapshot,
+        "snapshot": table_plan.source.snapshot,
         "snapshot_decision": decided("snapshot"),
         "bound": decided("bound"),
-        "has_bound": plan.source.watermark.is_some(),
+        "has_bound": table_plan.source.watermark.is_some(),
         "initial_full_load": planned.is_initial_full_load,
         "smart_configuration": decided("smart configuration"),
         "indexes": decided("indexes"),
@@ -286,9 +321,11 @@ fn document(selected: Selected<'_>, outcome: &Outcome<'_>, found: &[String]) -> 
             "count": chunks, "smallest": smallest, "median": median, "largest": largest,
         },
         "statements": { "planning": planning, "reading": reading },
-        "columns": plan.columns.len(),
-        "left_out": plan.left_out,
-        "decisions": plan.decisions,
+        "one_scan": saving(planned, past),
+        "lost_result": decided(plan::LOST_RESULT),
+        "columns": table_plan.columns.len(),
+        "left_out": table_plan.left_out,
+        "decisions": table_plan.decisions,
         "warnings": warnings(planned, found),
     })
 }

@@ -12,7 +12,7 @@ mod statement;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use thaw_model::{Classify as _, Disposition, ErrorReport, Job, TableId, WorkerId};
+use thaw_model::{Classify as _, Disposition, ErrorReport, Job, RunId, TableId, WorkerId};
 use thaw_postgres::PoolSet;
 use thaw_queue::Publisher;
 use thaw_snowflake::{Client, Polled, RequestId, SnowflakeError, SqlFault, StatementHandle, Submitted};
@@ -67,6 +67,17 @@ enum Trouble {
     /// No statement would help.
     #[error("{}", .0.text)]
     Final(ErrorReport),
+}
+
+/// Why a statement could not be cancelled.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", text(.0))]
+pub struct ScanError(Trouble);
+
+impl From<StoreError> for ScanError {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
 }
 
 impl From<thaw_postgres::PgError> for Trouble {
@@ -137,6 +148,46 @@ impl Scans {
             return Err(Trouble::Lost(ErrorReport { class: "statement_changed".to_owned(), text }));
         }
         Ok(Some(statement))
+    }
+
+    /// Nobody waits for it any more: a run that was cancelled or superseded, or a table that went on without it.
+    async fn withdraw(&self, claim: &ScanClaim) -> Result<(), Trouble> {
+        let handle =
+            claim.handle.as_deref().map(StatementHandle::parse).transpose().map_err(SnowflakeError::from)?;
+        let said = match &handle {
+            Some(handle) => {
+                self.snowflake.cancel(handle).await?;
+                tracing::info!(table_id = %claim.table, query_id = %handle, "statement was cancelled: nobody waits for it any more");
+                "cancelled: nobody waits for it any more"
+            }
+            None if claim.submits > 0 => {
+                tracing::warn!(
+                    table_id = %claim.table, request_id = %claim.request_id,
+                    "statement may run on: it was sent, its handle was never stored, and nobody waits for it any more"
+                );
+                "it may run on: its handle was never stored"
+            }
+            None => "it was never sent",
+        };
+        let report = ErrorReport { class: "not_wanted".to_owned(), text: said.to_owned() };
+        one_scan::withdraw(&*self.client().await?, claim, &report).await?;
+        Ok(())
+    }
+
+    /// Cancels the statements of a run that nobody waits for any more, at once. How many there were.
+    ///
+    /// # Errors
+    /// The first trouble of either side; what is left is cancelled by whoever looks next.
+    pub async fn cancel_unwanted(&self, run: RunId, by: &WorkerId) -> Result<usize, ScanError> {
+        let claims = one_scan::take_unwanted(&*self.client().await?, by, run).await?;
+        let mut cancelled = Ok(claims.len());
+        for claim in &claims {
+            if let Err(trouble) = self.withdraw(claim).await {
+                self.leave(claim, Looked::InVain, FIRST_LOOK).await;
+                cancelled = cancelled.and(Err(ScanError(trouble)));
+            }
+        }
+        cancelled
     }
 
     /// Gives the statement back; where that fails its lease runs out.
@@ -211,7 +262,7 @@ impl<P: Publisher> Tender<P> {
 
     async fn step(&self, claim: &ScanClaim) {
         let stepped = match &claim.handle {
-            _ if !claim.is_wanted => self.withdraw(claim).await,
+            _ if !claim.is_wanted => self.scans.withdraw(claim).await,
             None => self.scans.try_submit(claim).await,
             Some(handle) => self.look(claim, handle).await,
         };
@@ -275,30 +326,6 @@ impl<P: Publisher> Tender<P> {
         if is_empty {
             start::publish(&self.publisher, &[hint]).await;
         }
-    }
-
-    /// Nobody waits for it any more: a run that was cancelled or superseded, or a table that went on without it.
-    async fn withdraw(&self, claim: &ScanClaim) -> Result<(), Trouble> {
-        let handle =
-            claim.handle.as_deref().map(StatementHandle::parse).transpose().map_err(SnowflakeError::from)?;
-        let said = match &handle {
-            Some(handle) => {
-                self.scans.snowflake.cancel(handle).await?;
-                tracing::info!(table_id = %claim.table, query_id = %handle, "statement was cancelled: nobody waits for it any more");
-                "cancelled: nobody waits for it any more"
-            }
-            None if claim.submits > 0 => {
-                tracing::warn!(
-                    table_id = %claim.table, request_id = %claim.request_id,
-                    "statement may run on: it was sent, its handle was never stored, and nobody waits for it any more"
-                );
-                "it may run on: its handle was never stored"
-            }
-            None => "it was never sent",
-        };
-        let report = ErrorReport { class: "not_wanted".to_owned(), text: said.to_owned() };
-        one_scan::withdraw(&*self.scans.client().await?, claim, &report).await?;
-        Ok(())
     }
 
     /// What the trouble means for the statement and its table.
@@ -428,6 +455,10 @@ fn class(trouble: &Trouble) -> String {
 
 fn text(trouble: &Trouble) -> String {
     match trouble {
+        Trouble::Source(error @ SnowflakeError::Sql { fault: SqlFault::ResultTooLarge, .. }) => format!(
+            "{}; name chunking_columns and a strategy that reads the table in ranges, or filter it",
+            ErrorReport::of(error).text
+        ),
         Trouble::Source(error) => ErrorReport::of(error).text,
         Trouble::Store(error) => ErrorReport::of(error).text,
         Trouble::Lost(report) | Trouble::Final(report) => report.text.clone(),

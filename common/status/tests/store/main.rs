@@ -6,6 +6,7 @@ mod finalize;
 mod fixture;
 mod load;
 mod migrations;
+mod one_scan;
 mod redispatch;
 mod references;
 mod resume;

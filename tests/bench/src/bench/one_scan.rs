@@ -46,13 +46,13 @@ pub(super) async fn measure(rig: &mut Rig) -> Result<Vec<Figure>> {
     let figure = Figure::new("one_scan_vs_pages_source_time", pages.seconds / one.seconds, "ratio")
         .goal(Goal::AtLeast(10.0))
         .note(format!(
-            "{} rows: 1 statement, {:.1} s of the source, {:.1} M rows read; {} pages, {:.1} s, {:.1} M rows",
+            "{} rows: 1 statement, {:.1} s of the source, {} M rows read; {} pages, {:.1} s, {} M rows",
             float(rows),
             one.seconds,
-            float(one.rows_scanned) / 1e6,
+            one.rows_scanned / 1_000_000,
             pages.statements,
             pages.seconds,
-            float(pages.rows_scanned) / 1e6
+            pages.rows_scanned / 1_000_000
         ));
     Ok(vec![figure])
 }
