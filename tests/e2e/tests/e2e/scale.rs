@@ -27,7 +27,10 @@ async fn field_note_5_under_auto_is_one_scan() -> Result<()> {
     ensure!(planned["rows"] == scale::ROWS, "{planned}");
     ensure!(planned["strategy"]["choice"] == "result_partitions", "{planned}");
     ensure!(planned["statements"]["reading"] == 1, "{planned}");
-    ensure!(planned["one_scan"].as_str().is_some_and(|saving| saving.contains("instead of 10880 pages")), "{planned}");
+    ensure!(
+        planned["one_scan"].as_str().is_some_and(|saving| saving.contains("instead of 10880 pages")),
+        "{planned}"
+    );
     ensure!(planned["lost_result"]["choice"] == "loaded again over the same keys", "{planned}");
     Ok(())
 }
