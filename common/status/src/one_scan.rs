@@ -30,6 +30,8 @@ const BEGIN_SUBMIT: &str = include_str!("sql/begin_submit_if_fence_mine.sql");
 const NOTE_HANDLE: &str = include_str!("sql/note_handle_if_fence_mine.sql");
 const LOOK_AGAIN: &str = include_str!("sql/look_again_if_fence_mine.sql");
 const FINISH: &str = include_str!("sql/finish_execution_if_fence_mine.sql");
+const LOCK_RUN: &str = include_str!("sql/lock_run_if_running.sql");
+const IS_ENDED: &str = include_str!("sql/read_execution_ended.sql");
 const END: &str = include_str!("sql/end_execution.sql");
 const STORE_PARTITIONS: &str = include_str!("sql/store_partitions_if_planning.sql");
 const RAISE: &str = include_str!("sql/raise_execution_if_planning.sql");
@@ -303,6 +305,15 @@ pub async fn note_handle(
     Ok(client.execute(NOTE_HANDLE, &parameters).await? == 1)
 }
 
+/// Whether the statement has ended although it was ours: its run was cancelled, or its table has gone over to another.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn is_ended(client: &Client, claim: &ScanClaim) -> Result<bool, StoreError> {
+    let row = client.query_opt(IS_ENDED, &[&claim.table.0, &claim.execution]).await?;
+    Ok(row.map(|row| row.try_get("is_ended")).transpose()?.unwrap_or(true))
+}
+
 /// What a look has found that did not end the statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
@@ -369,6 +380,10 @@ pub async fn store_partitions(
     let transaction = client.transaction().await?;
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
         [&claim.table.0, &claim.run.0, &plan, &decisions, &count, &cut.rows, &claim.execution];
+    if transaction.query_opt(LOCK_RUN, &[&claim.run.0]).await?.is_none() {
+        transaction.rollback().await?;
+        return Ok(Stored::Left);
+    }
     let stored = transaction.query_opt(STORE_PARTITIONS, &parameters).await?;
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
         [&claim.table.0, &claim.execution, &claim.fence.0, &cut.rows, &cut.partitions, &cut.bytes];
@@ -471,6 +486,7 @@ async fn fail_as(
     error: &ErrorReport,
 ) -> Result<bool, StoreError> {
     let transaction = client.transaction().await?;
+    transaction.query_opt(LOCK_RUN, &[&run.0]).await?;
     let failed =
         transaction.execute(FAIL, &[&table.0, &run.0, &error.class, &error.text, &execution]).await?;
     let ended = transaction.execute(END, &[&table.0, &execution, &fence, &error.class, &error.text]).await?;

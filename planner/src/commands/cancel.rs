@@ -6,6 +6,7 @@
 use thaw_config::Config;
 use thaw_model::{RunId, RunState};
 use thaw_status::{Cancelled, StoreError};
+use thaw_worker::one_scan::Withdrawn;
 
 use crate::exit::Exit;
 use crate::find_run::{self, RunRef};
@@ -59,11 +60,18 @@ async fn cancel(session: &Session, name: &str, run: RunId) -> Result<Option<Canc
 async fn cancel_statements(session: &Session, config: &Config, name: &str, run: RunId) {
     let cancelling = session.scans(config, name).cancel_unwanted(run, &session.planner).await;
     match cancelling {
-        Ok(0) => {}
-        Ok(count) => {
-            output::result(format!(
-                "{name}: {count} statement(s) that were waited for are cancelled at the source"
-            ));
+        Ok(Withdrawn { cancelled, uncertain }) => {
+            if cancelled > 0 {
+                output::result(format!(
+                    "{name}: {cancelled} statement(s) that were waited for are cancelled at the source"
+                ));
+            }
+            if uncertain > 0 {
+                output::complaint(format!(
+                    "{name}: {uncertain} statement(s) were being sent; who sends one cancels it, and where that process \
+                     has died it may run on: look for query tag thaw/{run}"
+                ));
+            }
         }
         Err(error) => output::complaint(format!(
             "{name}: a statement that was waited for is not cancelled at the source yet: {error}; repeat the command, or \

@@ -69,6 +69,14 @@ enum Trouble {
     Final(ErrorReport),
 }
 
+/// Statements that nobody waits for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Withdrawn {
+    pub cancelled: usize,
+    /// Sent by somebody who has not noted the handle: whoever that is cancels it; died, and it runs on.
+    pub uncertain: usize,
+}
+
 /// Why a statement could not be cancelled.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", text(.0))]
@@ -130,6 +138,11 @@ impl Scans {
             );
         }
         thaw_faults::reach("after_handle");
+        // Open, it is in the hands of somebody who sends the same; ended, nobody else knows its handle.
+        if !is_noted && one_scan::is_ended(&*self.client().await?, claim).await? {
+            self.snowflake.cancel(&handle).await?;
+            tracing::info!(table_id = %claim.table, query_id = %handle, "statement was cancelled: nobody waits for it any more");
+        }
         Ok(())
     }
 
@@ -151,43 +164,49 @@ impl Scans {
     }
 
     /// Nobody waits for it any more: a run that was cancelled or superseded, or a table that went on without it.
-    async fn withdraw(&self, claim: &ScanClaim) -> Result<(), Trouble> {
+    async fn withdraw(&self, claim: &ScanClaim) -> Result<Withdrawn, Trouble> {
         let handle =
             claim.handle.as_deref().map(StatementHandle::parse).transpose().map_err(SnowflakeError::from)?;
-        let said = match &handle {
+        let (withdrawn, said) = match &handle {
             Some(handle) => {
                 self.snowflake.cancel(handle).await?;
                 tracing::info!(table_id = %claim.table, query_id = %handle, "statement was cancelled: nobody waits for it any more");
-                "cancelled: nobody waits for it any more"
+                (Withdrawn { cancelled: 1, uncertain: 0 }, "cancelled: nobody waits for it any more")
             }
             None if claim.submits > 0 => {
                 tracing::warn!(
                     table_id = %claim.table, request_id = %claim.request_id,
                     "statement may run on: it was sent, its handle was never stored, and nobody waits for it any more"
                 );
-                "it may run on: its handle was never stored"
+                (Withdrawn { cancelled: 0, uncertain: 1 }, "it may run on: its handle was never stored")
             }
-            None => "it was never sent",
+            None => (Withdrawn::default(), "it was never sent"),
         };
         let report = ErrorReport { class: "not_wanted".to_owned(), text: said.to_owned() };
         one_scan::withdraw(&*self.client().await?, claim, &report).await?;
-        Ok(())
+        Ok(withdrawn)
     }
 
-    /// Cancels the statements of a run that nobody waits for any more, at once. How many there were.
+    /// Cancels the statements of a run that nobody waits for any more, at once.
     ///
     /// # Errors
     /// The first trouble of either side; what is left is cancelled by whoever looks next.
-    pub async fn cancel_unwanted(&self, run: RunId, by: &WorkerId) -> Result<usize, ScanError> {
+    pub async fn cancel_unwanted(&self, run: RunId, by: &WorkerId) -> Result<Withdrawn, ScanError> {
         let claims = one_scan::take_unwanted(&*self.client().await?, by, run).await?;
-        let mut cancelled = Ok(claims.len());
+        let (mut all, mut first_trouble) = (Withdrawn::default(), None);
         for claim in &claims {
-            if let Err(trouble) = self.withdraw(claim).await {
-                self.leave(claim, Looked::InVain, FIRST_LOOK).await;
-                cancelled = cancelled.and(Err(ScanError(trouble)));
+            match self.withdraw(claim).await {
+                Ok(Withdrawn { cancelled, uncertain }) => {
+                    all.cancelled += cancelled;
+                    all.uncertain += uncertain;
+                }
+                Err(trouble) => {
+                    self.leave(claim, Looked::InVain, FIRST_LOOK).await;
+                    first_trouble.get_or_insert(trouble);
+                }
             }
         }
-        cancelled
+        first_trouble.map_or(Ok(all), |trouble| Err(ScanError(trouble)))
     }
 
     /// Gives the statement back; where that fails its lease runs out.
@@ -230,39 +249,50 @@ impl<P: Publisher> Tender<P> {
     /// What the status store says.
     pub async fn tick(&self) -> Result<Option<Duration>, StoreError> {
         let client = self.scans.client().await?;
-        let lost = one_scan::scans_to_prepare(&client, AT_A_TIME).await?;
-        let mut claims = one_scan::take(&client, &self.name, AT_A_TIME).await?;
+        let claims = one_scan::take(&client, &self.name, AT_A_TIME).await?;
+        let lost = one_scan::scans_to_prepare(&client, AT_A_TIME).await;
         drop(client);
-        let prepared = join_all(lost.iter().map(|scan| self.prepare(scan))).await;
-        claims.extend(prepared.into_iter().flatten());
-        join_all(claims.iter().map(|claim| self.tend(claim))).await;
+        let lost = lost.unwrap_or_else(|error| {
+            self.report(&error);
+            Vec::new()
+        });
+        let prepare = lost.iter().map(async |scan| {
+            if let Some(claim) = self.prepare(scan).await {
+                self.tend(&claim).await;
+            }
+        });
+        tokio::join!(join_all(prepare), join_all(claims.iter().map(|claim| self.tend(claim))));
         one_scan::next_look(&*self.scans.client().await?).await
     }
 
     /// One step of one statement, under its lease.
     async fn tend(&self, claim: &ScanClaim) {
-        let mut step = std::pin::pin!(self.step(claim));
+        tokio::select! {
+            () = self.step(claim) => {}
+            () = self.lost(claim) => {}
+        }
+    }
+
+    /// Keeps the statement in our hands; resolves when it is in others'. Beside the step: what that writes may hold the
+    /// statement's row for a while.
+    async fn lost(&self, claim: &ScanClaim) {
         loop {
-            tokio::select! {
-                () = &mut step => return,
-                () = tokio::time::sleep(claim.settings.heartbeat) => {
-                    let held = match self.scans.client().await {
-                        Ok(client) => one_scan::extend(&client, claim).await,
-                        Err(error) => Err(error),
-                    };
-                    match held {
-                        Ok(true) => {}
-                        Ok(false) => return,
-                        Err(error) => self.report(&error),
-                    }
-                }
+            tokio::time::sleep(claim.settings.heartbeat).await;
+            let held = match self.scans.client().await {
+                Ok(client) => one_scan::extend(&client, claim).await,
+                Err(error) => Err(error),
+            };
+            match held {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => self.report(&error),
             }
         }
     }
 
     async fn step(&self, claim: &ScanClaim) {
         let stepped = match &claim.handle {
-            _ if !claim.is_wanted => self.scans.withdraw(claim).await,
+            _ if !claim.is_wanted => self.scans.withdraw(claim).await.map(drop),
             None => self.scans.try_submit(claim).await,
             Some(handle) => self.look(claim, handle).await,
         };
@@ -351,16 +381,41 @@ impl<P: Publisher> Tender<P> {
                         "statement is lost: the table is read by another one"
                     ),
                     Again::Failed => self.failed(&mut client, claim, &report).await?,
-                    Again::Left => {}
+                    Again::Left => return Ok(()),
                 }
+                self.stop(claim, &trouble).await;
                 Ok(())
             }
             Verdict::Fail => {
                 let mut client = self.scans.client().await?;
                 if one_scan::fail(&mut client, claim, &report).await? {
                     self.failed(&mut client, claim, &report).await?;
+                    self.stop(claim, &trouble).await;
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// A statement that was given up, and that nothing says has ended, must not run on at cost.
+    async fn stop(&self, claim: &ScanClaim, trouble: &Trouble) {
+        let may_run = match trouble {
+            Trouble::Source(error) => !error.statement_has_ended(),
+            Trouble::Store(_) => true,
+            Trouble::Lost(_) | Trouble::Final(_) => false,
+        };
+        let handle = claim.handle.as_deref().filter(|_| may_run).map(StatementHandle::parse);
+        let Some(Ok(handle)) = handle else { return };
+        match self.scans.snowflake.cancel(&handle).await {
+            Ok(()) => {
+                tracing::info!(table_id = %claim.table, query_id = %handle, "statement that was given up is cancelled");
+            }
+            Err(error) => {
+                let report = ErrorReport::of(&error);
+                tracing::warn!(
+                    table_id = %claim.table, query_id = %handle, error = %report.text,
+                    "statement that was given up may run on"
+                );
             }
         }
     }

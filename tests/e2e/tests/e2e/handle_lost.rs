@@ -303,3 +303,34 @@ async fn a_result_that_is_lost_again_and_again_fails_the_table_with_a_reason() -
     ensure!(text.contains("3 executions") && text.contains("snowflake.user"), "{text}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_table_whose_second_statement_ended_with_its_run_is_read_by_a_third() -> Result<()> {
+    let stage = Stage::set(setting(KEYED, json!({ "uniqueness_columns": ["ID"] }))).await?;
+    let mut planner = stage.planner_run()?;
+    let mut worker = stage.faulty_worker("worker", "after_commit=stop@3")?.spawn()?;
+    stage.await_status("three chunks", |status| status.chunks_completed == 3).await?;
+    is_stopped(&worker).await?;
+    lose(&stage).await?;
+    let held = json!({
+        "match": { "kind": "submit", "sql_contains": READING, "times": 1 }, "action": { "takes_virtual_seconds": 600 },
+    });
+    stage.emulator.fault(held).await?;
+    worker.signal(Signal::CONT)?;
+    wait::until("the second statement to run", PATIENCE, async || {
+        let sql = "select exists (select from migration_status.migration_executions \
+                                  where execution = 2 and status = 'running')";
+        Ok(stage.client.query_one(sql, &[]).await?.get::<_, bool>(0))
+    })
+    .await?;
+    let run = stage.status().await?.run;
+    let cancelled = stage.fleet.planner("cancel", &["cancel", &run])?.run(PATIENCE).await?;
+    ensure!(cancelled.code == 0, "{}", cancelled.stderr);
+    ensure!(planner.wait(PATIENCE).await? == 2, "{}", planner.stderr()?);
+    let retried = stage.fleet.planner("retry", &["retry", &run])?.run(PATIENCE).await?;
+    ensure!(retried.code == 0, "{}", retried.stderr);
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+    let (state, execution, ..) = table(&stage).await?;
+    ensure!((state.as_str(), execution) == ("completed", 3), "{state}, execution {execution}");
+    Ok(())
+}
