@@ -187,3 +187,15 @@ async fn an_account_that_gives_few_partitions_a_second_is_read_in_its_own_time()
     ensure!(failures == 0, "patience is no failure of a chunk: {failures}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_result_that_is_too_large_fails_its_table_with_a_way_out() -> Result<()> {
+    let stage = Stage::set(orders(3_000)).await?;
+    stage.emulator.limits(json!({ "result_rows": 2_000 })).await?;
+    let mut planner = stage.planner_run()?;
+    ensure!(planner.wait(PATIENCE).await? == 2, "{}", planner.stderr()?);
+    let read = "select error_text from migration_status.migration_table_status";
+    let text: String = stage.client.query_one(read, &[]).await?.get(0);
+    ensure!(text.contains("391908") && text.contains("chunking_columns"), "{text}");
+    reading(&stage).await.map(drop)
+}
