@@ -195,13 +195,13 @@ comment on column migration_status.migration_table_status.leaves_gap is 'It read
 comment on column migration_status.migration_table_status.chunk_count is 'Chunks of the current execution';
 comment on column migration_status.migration_table_status.expected_rows is 'Rows the source said the current execution has';
 comment on column migration_status.migration_table_status.parallel_cap is 'At most so many chunks of the table are hinted at a time; null: no cap';
-comment on column migration_status.migration_table_status.start_tries is 'Starts that a lock on the target was in the way of';
+comment on column migration_status.migration_table_status.start_tries is 'Starts that a lock on the target was in the way of, or that were ended';
 comment on column migration_status.migration_table_status.start_due_at is 'Nobody tries to start the table before';
 comment on column migration_status.migration_table_status.started_at is 'The start transaction has run: the target may have been changed';
 comment on column migration_status.migration_table_status.truncated_at is 'The target was emptied for the current execution, never twice';
 comment on column migration_status.migration_table_status.saved_indexes is 'Definitions of dropped indexes; null: none dropped, or all are back';
 comment on column migration_status.migration_table_status.pruned_at is 'Ranges and quarantined rows were erased; the row is kept for the bounds of later runs and cannot be revived';
-comment on column migration_status.migration_table_status.target_was_empty is 'What the start found, behind its truncate or delete; null: it could not look';
+comment on column migration_status.migration_table_status.target_was_empty is 'What the start found, behind its truncate or delete; null: it could not look, or not soon enough';
 comment on column migration_status.migration_table_status.deletes_before is 'Rows deleted from the target before the start, as the statistics of the server count them';
 comment on column migration_status.migration_table_status.finalize_tries is 'Times that a lock or a passing fault was in the way of the finalizer';
 comment on column migration_status.migration_table_status.finalize_fence is 'One more for every finalizer; a finalizer writes only under its own number';

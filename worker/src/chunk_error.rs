@@ -111,6 +111,7 @@ fn stage_of_load(error: &LoadError) -> Stage {
         LoadError::Commit(_) => Stage::Commit,
         LoadError::Postgres(_)
         | LoadError::TooManyBadRows { .. }
+        | LoadError::BadRowsBusy
         | LoadError::TargetChanged { .. }
         | LoadError::Store(_)
         | LoadError::DuplicateKey { .. }

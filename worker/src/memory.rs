@@ -11,8 +11,9 @@
 //! Up to a quarter of the budget is set aside for compressed bodies that are fetched ahead. So what is held is never more
 //! than the budget, one row, two small buffers a slot, and the answer that a statement's first rows come with.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use thaw_telemetry::Metrics;
@@ -101,6 +102,7 @@ impl MemoryBudget {
             permits: None,
             beyond: None,
             buffer: Held::none(&self.shared),
+            waits: Waits::default(),
         }
     }
 }
@@ -115,9 +117,42 @@ pub(crate) struct Account {
     /// The buffer is the one that goes beyond the budget.
     beyond: Option<OwnedSemaphorePermit>,
     buffer: Held,
+    waits: Waits,
+}
+
+/// The waits of one attempt for room, for who must not take them for its source's silence. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waits {
+    /// Beginnings and ends: odd while it waits.
+    edges: Arc<AtomicU64>,
+}
+
+impl Waits {
+    /// A number to be given to [`Waits::since`].
+    pub(crate) fn now(&self) -> u64 {
+        self.edges.load(Ordering::SeqCst)
+    }
+
+    /// Whether room was waited for at any time since then.
+    pub(crate) fn since(&self, then: u64) -> bool {
+        let now = self.now();
+        now != then || now % 2 == 1
+    }
+
+    async fn during<T>(&self, wait: impl Future<Output = T>) -> T {
+        self.edges.fetch_add(1, Ordering::SeqCst);
+        let over = wait.await;
+        self.edges.fetch_add(1, Ordering::SeqCst);
+        over
+    }
 }
 
 impl Account {
+    /// Tells these of its waits from now on.
+    pub(crate) fn tell(&mut self, waits: &Waits) {
+        self.waits = waits.clone();
+    }
+
     /// Bytes of a compressed body that may be fetched as a whole while rows before it are read.
     pub(crate) fn bytes_ahead(&self) -> usize {
         self.shared.ahead
@@ -134,7 +169,10 @@ impl Account {
         match try_take(&self.shared.permits, more) {
             Some(taken) => merge(&mut self.permits, taken),
             // Seldom: what waits need not make every future larger.
-            None => Box::pin(self.wait_to_hold(more)).await,
+            None => {
+                let waits = self.waits.clone();
+                Box::pin(waits.during(self.wait_to_hold(more))).await;
+            }
         }
     }
 
@@ -161,7 +199,7 @@ impl Account {
         if charge.pass.is_none() && more > 0 {
             match try_take(&self.shared.permits, more) {
                 Some(taken) => merge(&mut charge.permits, taken),
-                None => Box::pin(self.wait_for_room(more, &mut charge)).await,
+                None => Box::pin(self.waits.during(self.wait_for_room(more, &mut charge))).await,
             }
         }
         Bytes::from_owner(charge)

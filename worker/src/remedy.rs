@@ -27,6 +27,7 @@ pub(crate) fn remedy(error: &ChunkError) -> Option<&'static str> {
         | LoadError::WrongRowCount { .. }
         | LoadError::WrongStagedCount { .. }
         | LoadError::SourceStalled { .. }
+        | LoadError::BadRowsBusy
         | LoadError::NoArbiter => of_sqlstate(load.class().strip_prefix("sqlstate_")?),
     }
 }

@@ -82,7 +82,8 @@ pub enum Verdict {
 pub struct Before {
     /// Those that counted; the store compares them with the budget.
     pub failures: i16,
-    /// Those that did not.
+    /// Those that did not, and every claim before the table was revived: a fence goes on through that, failures begin
+    /// again. So a chunk with a long history is snoozed for long from the first time on.
     pub uncounted: i32,
 }
 

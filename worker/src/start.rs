@@ -10,11 +10,15 @@ use crate::lock_holders::{Waiting, lock_holders};
 /// Hints a page: a table may have a hundred thousand chunks.
 const PAGE: i64 = 4096;
 
+/// A start that is ended so often by the limit of its statements would be ended the next time, too.
+const CANCELLED_STARTS: i16 = 5;
+
 /// Starts the table if it is planned and its turn has come, and then publishes a hint for each of its chunks (as many
 /// as its cap allows). Harmless on any other table.
 ///
 /// A queue that does not take the hints is no error: redispatch publishes them. Nor is a lock on the target: the table
-/// is tried again later. A start that can never succeed (a truncate that a foreign key refuses) fails the table.
+/// is tried again later. A start that can never succeed (a truncate that a foreign key refuses; a delete that takes longer
+/// than statements may, again and again) fails the table.
 ///
 /// # Errors
 /// What the status store says; nothing has changed then.
@@ -38,7 +42,7 @@ pub async fn start_and_publish<P: Publisher>(
         }
         // The truncate, or the delete of a tail, is not begun again every few seconds.
         Err(error) if error.is_lock_timeout() || error.is_cancelled() => {
-            snooze(&client, (run, table), &error).await
+            snooze(&mut client, (run, table), &error).await
         }
         Err(error) => fail_if_hopeless(&mut client, (run, table), error).await,
     }
@@ -141,16 +145,19 @@ pub(crate) async fn publish<P: Publisher>(publisher: &P, jobs: &[Job]) -> bool {
 /// Somebody's lock keeps the table waiting (or has ended its start): say whose, and let the whole fleet leave it alone
 /// for a while.
 async fn snooze(
-    client: &tokio_postgres::Client,
+    client: &mut tokio_postgres::Client,
     (run, table): (RunId, TableId),
     error: &StoreError,
 ) -> Result<(), StoreError> {
-    let Some(stored) = thaw_status::read_plan(client, table).await? else { return Ok(()) };
+    let Some(stored) = thaw_status::read_plan(&*client, table).await? else { return Ok(()) };
     let blocked_by = match error.is_lock_timeout() {
-        true => lock_holders(client, &stored.plan.target, Waiting::Exclusive).await,
+        true => lock_holders(&*client, &stored.plan.target, Waiting::Exclusive).await,
         false => None,
     };
-    let Some(snoozed) = thaw_status::snooze_start(client, run, table).await? else { return Ok(()) };
+    let Some(snoozed) = thaw_status::snooze_start(&*client, run, table).await? else { return Ok(()) };
+    if error.is_cancelled() && snoozed.tries >= CANCELLED_STARTS {
+        return fail(client, (run, table), error).await;
+    }
     let (tries, again_secs) = (snoozed.tries, snoozed.pause.as_secs_f64());
     if error.is_lock_timeout() {
         tracing::warn!(
@@ -173,11 +180,7 @@ async fn fail_if_hopeless(
     error: StoreError,
 ) -> Result<(), StoreError> {
     match error.disposition() {
-        Disposition::Fatal | Disposition::HaltTable => {
-            let report = ErrorReport::of(&error);
-            tracing::error!(table_id = %table, class = %report.class, error = %report.text, "table cannot be started");
-            thaw_status::table::fail_start(client, run, table, &report).await.map(drop)
-        }
+        Disposition::Fatal | Disposition::HaltTable => fail(client, (run, table), &error).await,
         Disposition::Retry
         | Disposition::Snooze { .. }
         | Disposition::Interrupted
@@ -185,4 +188,14 @@ async fn fail_if_hopeless(
         | Disposition::Unknown
         | Disposition::HaltWorker => Err(error),
     }
+}
+
+async fn fail(
+    client: &mut tokio_postgres::Client,
+    (run, table): (RunId, TableId),
+    error: &StoreError,
+) -> Result<(), StoreError> {
+    let report = ErrorReport::of(error);
+    tracing::error!(table_id = %table, class = %report.class, error = %report.text, "table cannot be started");
+    thaw_status::table::fail_start(client, run, table, &report).await.map(drop)
 }

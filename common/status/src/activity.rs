@@ -34,6 +34,8 @@ pub(crate) struct Limits {
 
 /// For status rows and rows of the target.
 pub(crate) const START: Limits = Limits { lock: "3s", statement: None };
+/// One look whether a target is empty: rows that were deleted and are still there make it read them all.
+pub(crate) const LOOK: Limits = Limits { lock: "3s", statement: Some("2s") };
 /// Everybody else queues behind our exclusive lock while it waits for a person's, so each try is short; but longer than
 /// `deadlock_timeout` (1 s), after which autovacuum gives way.
 pub(crate) const EXCLUSIVE: Limits = Limits { lock: "1500ms", statement: None };

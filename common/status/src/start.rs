@@ -50,7 +50,7 @@ impl Start {
 /// (`thaw_postgres::blocking` names whom); [`StoreError::ParentFailed`] and [`StoreError::TruncateReferenced`], which no
 /// repetition mends. Nothing has changed then.
 pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Result<Start, StoreError> {
-    let transaction = client.transaction().await?;
+    let mut transaction = client.transaction().await?;
     let name = activity::of_table(run, table, "start");
     activity::begin(&transaction, &name, activity::START).await?;
     let together = lock_together(&transaction, run, table).await?;
@@ -63,7 +63,7 @@ pub async fn start_table(client: &mut Client, run: RunId, table: TableId) -> Res
             let plan: TablePlan = row::json(&started, "plan", "plan")?;
             let prepared = prepare_target(&transaction, (run, table), &plan, &together).await?;
             if prepared {
-                note_target(&transaction, table, &plan).await?;
+                note_target(&mut transaction, (run, table), &plan).await?;
             }
             prepared
         }
@@ -172,10 +172,11 @@ async fn prepare_target(
     Ok(true)
 }
 
-/// Keeps whether the target is empty now, so that the finalizer knows how many rows it must hold in the end.
+/// Keeps whether the target is empty now, so that the finalizer knows how many rows it must hold in the end. Unknown where
+/// a look would be long: others may wait for the lock that is held meanwhile.
 async fn note_target(
-    transaction: &Transaction<'_>,
-    table: TableId,
+    transaction: &mut Transaction<'_>,
+    (run, table): (RunId, TableId),
     plan: &TablePlan,
 ) -> Result<(), StoreError> {
     let (schema, name) = (&plan.target.schema, &plan.target.table);
@@ -185,8 +186,16 @@ async fn note_target(
     if !row.try_get::<_, bool>("may_read")? {
         return Ok(());
     }
-    let look = format!("select not exists (select from {}) as is_empty", qualified(schema, name));
-    let is_empty: bool = transaction.query_one(&look, &[]).await?.try_get("is_empty")?;
+    let look = transaction.savepoint("look").await?;
+    activity::begin(&look, &activity::of_table(run, table, "start"), activity::LOOK).await?;
+    let asked = format!("select not exists (select from {}) as is_empty", qualified(schema, name));
+    let is_empty = match look.query_one(&asked, &[]).await.map_err(StoreError::from) {
+        Ok(row) => Some(row.try_get::<_, bool>("is_empty")?),
+        Err(error) if error.is_cancelled() => None,
+        Err(error) => return Err(error),
+    };
+    // Takes the limits back as well.
+    look.rollback().await?;
     transaction.execute(NOTE_TARGET, &[&table.0, &is_empty, &row.try_get::<_, i64>("deleted")?]).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::bad_value::{BadValue, EncodeError};
 use super::column::{Column, Key};
 use super::kept_values::{KeptValues, ValueKeeper};
 use super::key_watch::{KeyWatch, Keys};
-use crate::memory::{Account, MemoryBudget};
+use crate::memory::{Account, MemoryBudget, Waits};
 
 /// Finished rows leave when they are this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -74,12 +74,18 @@ pub enum Piece {
 #[derive(Debug)]
 pub struct EncodedRows {
     pieces: mpsc::Receiver<Piece>,
+    memory_waits: Waits,
 }
 
 impl EncodedRows {
     /// The next piece; `None` when the encoder is gone.
     pub async fn next(&mut self) -> Option<Piece> {
         self.pieces.recv().await
+    }
+
+    /// When the encoder has waited for room in the worker's memory, and not for its source.
+    pub(crate) fn memory_waits(&self) -> &Waits {
+        &self.memory_waits
     }
 }
 
@@ -107,6 +113,7 @@ pub struct RowEncoder {
     output: mpsc::Sender<Piece>,
     /// What the rows here and on their way take of the worker's memory.
     account: Box<Account>,
+    memory_waits: Waits,
     /// Bytes of a cell that has not come to its end.
     reader_holds: usize,
 }
@@ -147,6 +154,7 @@ impl RowEncoder {
         let mut writer = BinaryWriter::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
         writer.header();
         let row = RowInProgress { start: writer.len(), ..RowInProgress::default() };
+        let memory_waits = Waits::default();
         let encoder = Self {
             columns,
             fields,
@@ -168,9 +176,10 @@ impl RowEncoder {
             busy_since: None,
             output,
             account: Box::new(MemoryBudget::unlimited().open()),
+            memory_waits: memory_waits.clone(),
             reader_holds: 0,
         };
-        Ok((encoder, EncodedRows { pieces }))
+        Ok((encoder, EncodedRows { pieces, memory_waits }))
     }
 
     /// Refuses rows longer than this, in bytes of COPY data, instead of those that the server could not hold.
@@ -184,6 +193,7 @@ impl RowEncoder {
     #[must_use]
     pub fn within(mut self, budget: &MemoryBudget) -> Self {
         *self.account = budget.open();
+        self.account.tell(&self.memory_waits);
         self
     }
 
@@ -242,6 +252,7 @@ impl RowEncoder {
                 self.writer.truncate(field_start);
                 self.writer.null();
                 self.encoded.nulled += 1;
+                self.row.is_unmarked |= self.watermark == Some(index);
                 Ok(())
             }
             OnBadRow::Fail => Err(EncodeError::BadRow {

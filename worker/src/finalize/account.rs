@@ -8,7 +8,7 @@ use thaw_status::{FinalizeClaim, StoreError, finalize};
 
 use super::target_rows;
 
-/// Under a snapshot, what the completed chunks fetched must be what the source had counted. Where chunks failed, the
+/// Under a snapshot, or of a result, what the completed chunks fetched must be what the source had counted. Where chunks failed, the
 /// table does not end `completed` anyway, and their rows are missing for a known reason.
 ///
 /// The limit of bad rows is held by the chunks themselves; it is looked at once more, at no cost.
@@ -65,22 +65,24 @@ fn source_rows(
         say("not compared", "the source's rows were not counted".to_owned());
         return None;
     };
-    if plan.source.snapshot.is_none() {
-        say("not compared", "the source has no snapshot: its chunks show different moments".to_owned());
-        return None;
-    }
+    // What one statement gives is one moment, and its rows were counted when it had ended.
+    let counted = match (&plan.source.snapshot, &plan.one_scan) {
+        (Some(_), _) => format!("the source has {expected} rows at the snapshot"),
+        (None, Some(_)) => format!("the source's result has {expected} rows"),
+        (None, None) => {
+            say("not compared", "the source has no snapshot: its chunks show different moments".to_owned());
+            return None;
+        }
+    };
     if loaded.not_completed_chunks > 0 {
         say("not compared", "chunks failed".to_owned());
         return None;
     }
     if loaded.fetched == expected {
-        say(
-            "compared",
-            format!("the source has {expected} rows at the snapshot, as many as its chunks gave"),
-        );
+        say("compared", format!("{counted}, as many as its chunks gave"));
         return None;
     }
-    let text = format!("the source has {expected} rows at the snapshot, its chunks gave {}", loaded.fetched);
+    let text = format!("{counted}, its chunks gave {}", loaded.fetched);
     say("differ", text.clone());
     Some(ErrorReport { class: "row_count".to_owned(), text })
 }

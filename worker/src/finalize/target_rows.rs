@@ -19,7 +19,7 @@ use thaw_status::{FinalizeClaim, Step, StoreError, begin_step};
 use super::sql;
 
 /// PostgreSQL's statistics show a deletion some seconds late, ten of an idle session.
-const STATISTICS_LAG: u32 = 12;
+const STATISTICS_LAG: u8 = 12;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Which rows of the target are this table's, and how many they must be.
@@ -85,7 +85,10 @@ pub(super) async fn check(
     let explanation = match found.explanation {
         _ if is_tail => Some("somebody else has deleted rows, or changed their watermark"),
         Some(explanation) => Some(explanation),
-        None => deletions(client, &plan.target, loaded.deletes_before).await?,
+        None => match deletions(client, &plan.target, loaded.deletes_before).await? {
+            Some(explanation) => Some(explanation),
+            None => unreported(client, claim).await?,
+        },
     };
     if let Some(explanation) = explanation {
         say("differ", format!("{text}: {explanation}"));
@@ -124,6 +127,7 @@ async fn circumstances(client: &Client, target: &TargetPlan) -> Result<Option<Ci
         ("has_triggers", "its triggers may have moved them"),
         ("has_rules", "its rules may have moved them"),
         ("has_parts", "somebody else may have taken a partition away"),
+        ("is_uncounted", "the server does not count deletions (track_counts is off)"),
         ("cascades", "rows that they refer to may have been deleted (ON DELETE CASCADE)"),
     ] {
         if explanation.is_none() && row.try_get::<_, bool>(column)? {
@@ -171,6 +175,18 @@ async fn deletions(
         tokio::time::sleep(SECOND).await;
     }
     Ok(None)
+}
+
+/// Why deletions that nothing shows may have been made all the same.
+async fn unreported(client: &Client, claim: &FinalizeClaim) -> Result<Option<&'static str>, StoreError> {
+    let row = client.query_one(sql::UNREPORTED, &[&claim.table.0, &f64::from(STATISTICS_LAG)]).await?;
+    Ok(if row.try_get("is_reset")? {
+        Some("the server's statistics were reset since the start, which would show deletions")
+    } else if row.try_get("is_late")? {
+        Some("a session that is in a transaction may have deleted rows before, and not reported it yet")
+    } else {
+        None
+    })
 }
 
 #[cfg(test)]

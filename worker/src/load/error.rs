@@ -26,12 +26,15 @@ pub enum LoadError {
     /// attempt. [`LoadError::redo`] says which.
     #[error("duplicate key in unique index \"{index}\"")]
     DuplicateKey { index: String, redo: Way },
-    /// The source sent another number of rows than it counted in the same snapshot.
-    #[error("the source sent {fetched} rows where its snapshot has {expected}")]
+    /// The source sent another number of rows than it counted in the same snapshot, or declared of its result.
+    #[error("the source sent {fetched} rows where its snapshot or result has {expected}")]
     WrongRowCount { expected: i64, fetched: i64 },
     /// The chunks of the table have set aside more rows than `max_bad_rows`.
     #[error("{found} bad rows in the table, of which max_bad_rows allows {limit}")]
     TooManyBadRows { limit: u32, found: i64 },
+    /// Another chunk of the table counts and sets aside bad rows, and was waited for in vain.
+    #[error("another chunk of the table sets bad rows aside, and has not ended yet")]
+    BadRowsBusy,
     /// PostgreSQL took another number of rows than were sent.
     #[error("sent {sent} rows to a staging table that received {received}")]
     WrongStagedCount { sent: i64, received: i64 },
@@ -57,7 +60,7 @@ impl LoadError {
         }
     }
 
-    /// A lock was waited for in vain: `thaw_postgres::blocking` names who holds it.
+    /// A lock of somebody else's was waited for in vain: `thaw_postgres::blocking` names who holds it.
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
         match self {
@@ -101,6 +104,7 @@ impl Classify for LoadError {
             Self::WrongRowCount { .. } | Self::WrongStagedCount { .. } | Self::SourceStalled { .. } => {
                 Disposition::Retry
             }
+            Self::BadRowsBusy => Disposition::Snooze { after: None },
             Self::NoArbiter | Self::TooManyBadRows { .. } | Self::TargetChanged { .. } => {
                 Disposition::HaltTable
             }
@@ -121,6 +125,7 @@ impl Classify for LoadError {
             Self::SourceStalled { .. } => "source_stalled",
             Self::NoArbiter => "no_arbiter",
             Self::TooManyBadRows { .. } => "too_many_bad_rows",
+            Self::BadRowsBusy => "bad_rows_busy",
         }
         .to_owned()
     }

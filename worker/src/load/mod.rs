@@ -247,10 +247,11 @@ async fn commit(
     Ok(Loaded { recorded, accounting, times, commit })
 }
 
-/// Under a snapshot the count of the plan is exact: another number of rows is another set of rows.
+/// Under a snapshot, and of a result, the count of the plan is exact: another number of rows is another set of rows.
 fn check_row_count(request: &LoadRequest<'_>, encoded: &Encoded) -> Result<(), LoadError> {
+    let is_exact = request.plan.source.snapshot.is_some() || request.plan.one_scan.is_some();
     match request.chunk.expected_rows {
-        Some(expected) if request.plan.source.snapshot.is_some() && expected != encoded.rows => {
+        Some(expected) if is_exact && expected != encoded.rows => {
             Err(LoadError::WrongRowCount { expected, fetched: encoded.rows })
         }
         _ => Ok(()),
@@ -264,7 +265,11 @@ async fn set_aside(tx: &LoadTx<'_>, request: &LoadRequest<'_>, encoded: &Encoded
     }
     let limit = request.plan.bad_rows.max_bad_rows;
     let here = i64::try_from(encoded.bad_rows.len()).unwrap_or(i64::MAX);
-    let found = tx.quarantined_elsewhere().await?.saturating_add(here);
+    let elsewhere = tx.quarantined_elsewhere().await.map_err(|error| match error.is_lock_timeout() {
+        true => LoadError::BadRowsBusy,
+        false => error.into(),
+    })?;
+    let found = elsewhere.saturating_add(here);
     if found > i64::from(limit) {
         return Err(LoadError::TooManyBadRows { limit, found });
     }

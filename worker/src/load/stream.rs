@@ -66,10 +66,16 @@ impl Stream {
     }
 
     async fn next(&mut self) -> Result<Piece, LoadError> {
-        let piece = tokio::time::timeout(self.stall, self.rows.next()).await;
-        let piece = piece.map_err(|_| LoadError::SourceStalled { seconds: self.stall.as_secs() })?;
-        // The encoder went without a last word: its own error, which the caller holds, says why.
-        piece.ok_or_else(|| EncodeError::LoadEnded.into())
+        loop {
+            let before = self.rows.memory_waits().now();
+            match tokio::time::timeout(self.stall, self.rows.next()).await {
+                // The encoder went without a last word: its own error, which the caller holds, says why.
+                Ok(piece) => return piece.ok_or_else(|| EncodeError::LoadEnded.into()),
+                // The source was not asked for all of that time: other slots held the memory. They come to an end.
+                Err(_) if self.rows.memory_waits().since(before) => {}
+                Err(_) => return Err(LoadError::SourceStalled { seconds: self.stall.as_secs() }),
+            }
+        }
     }
 }
 

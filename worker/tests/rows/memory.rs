@@ -1,12 +1,17 @@
 //! The budget of a worker: the bound holds over slots that load wide rows at once, and all of them get on.
 
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use thaw_harness::TestDatabase;
 use thaw_model::{SourceType, TablePlan};
 use thaw_snowflake::RowSink as _;
-use thaw_worker::encode::{EncodeError, RowEncoder};
+use thaw_worker::encode::{EncodeError, Encoded, RowEncoder};
+use thaw_worker::load::{LoadRequest, Way, load as load_rows};
 use thaw_worker::memory::MemoryBudget;
 
+use crate::chunks::Store;
 use crate::support::{copy_all, plan_for};
 
 const MB: usize = 1024 * 1024;
@@ -92,4 +97,36 @@ async fn slots_with_wide_rows_stay_within_one_budget_and_all_get_on() {
 async fn a_budget_below_any_row_still_loads_every_row() {
     let peak = peak_under(1).await;
     assert!(peak <= MB + 24 * MB + STEP + SLOTS * (BESIDE + STEP), "{} MB were held", peak / MB);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_for_memory_is_not_taken_for_silence_of_the_source() {
+    let mut store = Store::create("create table t (id bigint, doc text)").await;
+    let columns =
+        [("id", SourceType::Number { precision: 38, scale: 0 }), ("doc", SourceType::Text { length: None })];
+    let plan = plan_for(&store.client, "t", &columns).await;
+    let chunk = store.claimed(&plan, None).await;
+    let budget = MemoryBudget::new(MB, 0, None);
+    // One slot has the whole budget, one goes beyond it, and both wait for their sources.
+    let mut greedy = Vec::new();
+    for _ in 0..2 {
+        let (encoder, rows) = RowEncoder::new(&plan, false).expect("encodes");
+        let mut encoder = encoder.within(&budget);
+        encoder.reader_holds(8 * MB);
+        encoder.flush().await.expect("goes on");
+        greedy.push((encoder, rows));
+    }
+    let (encoder, rows) = RowEncoder::new(&plan, false).expect("encodes");
+    // A small piece opens the COPY, and the next row must wait.
+    let source =
+        async { feed(encoder.within(&budget), &[MB / 2, 3 * MB]).await.map(|()| Encoded::default()) };
+    let (stall, completion_sent) = (Duration::from_millis(300), AtomicBool::new(false));
+    let request =
+        LoadRequest { plan: &plan, chunk: &chunk, way: Way::Copy, stall, completion_sent: &completion_sent };
+    let others = async {
+        tokio::time::sleep(5 * stall).await;
+        drop(greedy);
+    };
+    let (loaded, ()) = tokio::join!(load_rows(&mut store.client, &request, rows, source), others);
+    assert_eq!(loaded.expect("waits and loads").accounting.inserted, 2);
 }

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use thaw_model::plan::{Arbiter, LoadMode, OnBadRow, OnDuplicate};
+use thaw_model::plan::{Arbiter, LoadMode, OnBadRow, OnDuplicate, OneScanPlan};
 use thaw_model::{Classify as _, Disposition, PgIdent, SourceType as S, TablePlan};
 use thaw_snowflake::{RowSink as _, SnowflakeError};
 use thaw_status::StoreError;
@@ -290,13 +290,17 @@ async fn quarantined_rows_commit_with_the_chunk_and_hold_no_value() {
 }
 
 #[tokio::test]
-async fn another_number_of_rows_than_the_snapshot_has_is_never_committed() {
+async fn another_number_of_rows_than_the_snapshot_or_the_result_has_is_never_committed() {
     let mut store = Store::create("create table t (id int primary key, v text, at timestamp)").await;
-    let mut plan = keyed(&store, LoadMode::Copy).await;
-    plan.source.snapshot = Some("2024-01-10 00:00:00 +0000".to_owned());
-    for chunk_rows in [rows(&["1|a|0"]), Vec::new()] {
-        let chunk = store.claimed(&plan, Some(2)).await;
-        let error = store.attempt(&plan, &chunk, &chunk_rows).await.expect_err("too few");
+    let plan = keyed(&store, LoadMode::Copy).await;
+    let (mut snapshot, mut result) = (plan.clone(), plan);
+    snapshot.source.snapshot = Some("2024-01-10 00:00:00 +0000".to_owned());
+    result.one_scan =
+        Some(OneScanPlan { rows_per_chunk: 2, allow_empty: false, counted: None, is_over_rows: false });
+    let one = rows(&["1|a|0"]);
+    for (plan, chunk_rows) in [(&snapshot, one.clone()), (&snapshot, Vec::new()), (&result, one)] {
+        let chunk = store.claimed(plan, Some(2)).await;
+        let error = store.attempt(plan, &chunk, &chunk_rows).await.expect_err("too few");
         assert!(matches!(error, LoadError::WrongRowCount { expected: 2, .. }), "{error}");
         assert_eq!(error.disposition(), Disposition::Retry);
         assert_eq!(store.chunk_state(&chunk).await, "in_progress");

@@ -241,6 +241,25 @@ async fn the_limit_of_bad_rows_holds_for_chunks_that_commit_at_the_same_time() {
     }
 }
 
+#[tokio::test]
+async fn a_wait_for_another_chunks_bad_rows_is_no_lock_on_the_target_and_is_not_counted() {
+    let mut store = Store::create("create table t (v int)").await;
+    let mut plan = plan_for(&store.client, "t", &[("v", TEXT)]).await;
+    plan.bad_rows.on_bad_row = OnBadRow::Quarantine;
+    let chunk = store.claimed(&plan, None).await;
+    let other = store.pool.get().await.expect("connects");
+    let key = "select pg_advisory_lock(hashtextextended('thaw/bad-rows/' || $1::bigint, 0))";
+    other.execute(key, &[&chunk.id.table.0]).await.expect("locks");
+    store.client.batch_execute("set lock_timeout = 100").await.expect("sets");
+    let rows = [vec![cell("1")], vec![cell("x")]];
+    let error = store.attempt(&plan, &chunk, &rows).await.expect_err("the other one has not ended");
+    assert!(matches!(error, LoadError::BadRowsBusy), "{error}");
+    assert!(!error.is_lock_timeout(), "nobody is to be named who has a lock on the target");
+    assert_eq!(error.disposition(), Disposition::Snooze { after: None });
+    other.batch_execute("select pg_advisory_unlock_all()").await.expect("unlocks");
+    store.attempt(&plan, &chunk, &rows).await.expect("loads");
+}
+
 const MARKED: &str = "create table t (id int primary key, v text, at timestamp)";
 
 async fn marked(store: &Store, mode: LoadMode) -> TablePlan {
@@ -300,6 +319,19 @@ async fn a_watermark_that_became_null_keeps_the_row_and_is_reported() {
     assert_eq!((counts.null_watermarks, counts.watermark_lost), (4, 1));
     let found = store.rows("select id, v from t order by id").await;
     assert_eq!(found, ["1|a", "2|b", "3|b", "4|a"]);
+}
+
+#[tokio::test]
+async fn a_watermark_that_cannot_be_held_and_becomes_null_keeps_the_row_and_is_reported() {
+    let mut store = Store::create(MARKED).await;
+    let mut plan = marked(&store, LoadMode::Upsert).await;
+    plan.bad_rows.on_bad_row = OnBadRow::Null;
+    let of = |v: &str, at: &str| vec![vec![cell("1"), cell(v), cell(at)]];
+    store.load(&plan, &of("a", "60")).await.expect("loads");
+    let counts = store.load(&plan, &of("b", "99999999999999.5")).await.expect("loads").0.accounting;
+    assert!(counts.is_balanced(), "{counts:?}");
+    assert_eq!((counts.nulled, counts.kept, counts.null_watermarks, counts.watermark_lost), (1, 1, 1, 1));
+    assert_eq!(store.rows("select v from t").await, ["a"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use thaw_harness::wait;
-use thaw_model::{RunState, TableState};
+use thaw_model::plan::ReplaceTail;
+use thaw_model::{PgIdent, RunState, TableState};
 use thaw_worker::{Exit, WorkerOptions};
 
 use crate::rig::{CHUNKS, DEADLINE, ROWS, Rig, all_rows};
@@ -272,6 +273,39 @@ async fn a_statement_over_its_limit_is_tried_again_then_failed_and_says_so() {
     assert_eq!(table.error_class.as_deref(), Some("sqlstate_57014"));
     let text = table.error_text.expect("says why");
     assert!(text.contains("postgres.statement_timeout_seconds"), "{text}");
+    assert_eq!(worker.stop().await, Exit::Drained);
+}
+
+const SLOW_DELETE: &str = "
+    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); return old; end $$;
+    create trigger slowly before delete on t for each row execute function slowly();
+    insert into t select 1000 + n, 'old', 0 from generate_series(1, 200) n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_takes_longer_than_statements_may_is_given_up_and_says_so() {
+    let mut rig = Rig::new().await;
+    rig.client.batch_execute(SLOW_DELETE).await.expect("made");
+    rig.config.postgres.statement_timeout = Duration::from_secs(1);
+    let mut plan = rig.table_plan();
+    plan.start.replace_tail = Some(ReplaceTail {
+        column: PgIdent::exact("id"),
+        bound: None,
+        pg_type: "bigint".to_owned(),
+        by_bytes: false,
+        filter: None,
+    });
+    let planned = rig.plan_as(plan, None).await;
+    // The first tries, which the fleet would have made over half a minute.
+    let tried = "update migration_status.migration_table_status set start_tries = 4";
+    rig.client.batch_execute(tried).await.expect("tried");
+    let worker = rig.work(1);
+    assert_eq!(rig.await_run(planned).await, RunState::Failed);
+    let table = rig.table(planned).await;
+    assert_eq!(table.error_class.as_deref(), Some("sqlstate_57014"));
+    let text = table.error_text.expect("says why");
+    assert!(text.contains("postgres.statement_timeout_seconds"), "{text}");
+    let old = "select count(*) from t";
+    assert_eq!(rig.client.query_one(old, &[]).await.expect("counts").get::<_, i64>(0), 200);
     assert_eq!(worker.stop().await, Exit::Drained);
 }
 

@@ -264,3 +264,21 @@ async fn an_index_comes_back_into_its_tablespace() {
     store.client.batch_execute(&format!("drop tablespace {space}")).await.expect("drops");
     assert_eq!(found, space);
 }
+
+#[tokio::test]
+async fn a_start_does_not_look_for_long_whether_its_target_is_empty() {
+    let mut store = Store::create().await;
+    let parts = "drop table public.rows;
+        create table public.rows (chunk int, n int) partition by range (n);
+        create table public.part partition of public.rows for values from (0) to (100)";
+    store.client.batch_execute(parts).await.expect("makes");
+    let (planner, table) = planned(&mut store, StartPlan::default()).await;
+    // Stands for a heap of dead rows: a look that does not come to an end.
+    let mut person = store.connect().await;
+    let altering = person.transaction().await.expect("begins");
+    altering.batch_execute("lock table only public.part in access exclusive mode").await.expect("locks");
+    let start = thaw_status::start_table(&mut store.client, planner.run, table).await.expect("starts");
+    assert!(matches!(start, Start::Started(_)), "{start:?}");
+    let found = "select target_was_empty from migration_status.migration_table_status";
+    assert_eq!(store.one::<Option<bool>>(found).await, None, "unknown, which the finalizer says");
+}
