@@ -59,6 +59,13 @@ impl Selected<'_> {
             || target.quoted() == name
     }
 
+    /// A finding about this entry, or about a key of it.
+    #[must_use]
+    pub fn is_about(&self, finding: &Finding) -> bool {
+        let rest = finding.path.strip_prefix(self.entry.path.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// Truncates this table of the database that `source` loads into.
     #[must_use]
     pub fn truncates(&self, source: &Source, (schema, table): (&PgIdent, &PgIdent)) -> bool {

@@ -2,12 +2,14 @@
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
-use thaw_config::Config;
+use thaw_config::{Config, Finding, Severity};
+use thaw_status::StoreError;
+use thaw_status::quarantine::{Wanted, list_quarantined};
 
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::output;
-use crate::preflight::{self, Ready};
+use crate::preflight::{self, Preflight, Ready};
 use crate::select;
 use crate::session::{PLANNING_CONCURRENCY, Session};
 use crate::verify::{self, Found, Verified};
@@ -29,18 +31,22 @@ pub async fn execute(args: &VerifyArgs, config: &Config) -> Exit {
         }
     };
     let looked = preflight::preflight(&session, config, &selected).await;
-    if looked.has_errors() {
-        output::findings(&looked.findings);
-        return Exit::Configuration;
-    }
+    let blind = blind(&looked);
+    output::findings(&blind);
     let verified = stream::iter(&looked.ready)
         .map(async |ready| (ready, verify::verify(&session, config, ready).await))
         .buffered(PLANNING_CONCURRENCY);
     let mut verified = std::pin::pin!(verified);
-    let mut exit = Exit::Completed;
+    let mut exit = if blind.is_empty() { Exit::Completed } else { Exit::Configuration };
     while let Some((ready, outcome)) = verified.next().await {
         exit = exit.worse(match outcome {
-            Ok(verified) => report(args, ready, &verified),
+            Ok(verified) => {
+                let reported = report(args, ready, &verified);
+                if reported != Exit::Completed && !args.json {
+                    tell_set_aside(&session, ready).await;
+                }
+                reported
+            }
             Err(error) => {
                 output::complaint(format!("error: {}: {error}", name(ready)));
                 Exit::Incomplete
@@ -48,6 +54,32 @@ pub async fn execute(args: &VerifyArgs, config: &Config) -> Exit {
         });
     }
     exit
+}
+
+/// The errors in the way of a comparison. What only a load would meet is none: rows that it would double, an index or a
+/// right that it would need.
+fn blind(looked: &Preflight<'_>) -> Vec<Finding> {
+    let is_blind = |finding: &&Finding| {
+        finding.severity == Severity::Error
+            && !looked.ready.iter().any(|ready| ready.selected.is_about(finding))
+    };
+    looked.findings.iter().filter(is_blind).cloned().collect()
+}
+
+/// Rows that are missing for a known reason. Without status tables there are none.
+async fn tell_set_aside(session: &Session, ready: &Ready<'_>) {
+    let (source, target) = (ready.selected.source, ready.selected.entry.target.as_str());
+    let look = async {
+        let client = session.pools.pool(&source.target_database)?.get().await?;
+        list_quarantined(&client, &Wanted { table: Some(target), settled: false, limit: i64::MAX }).await
+    };
+    let Ok(rows): Result<_, StoreError> = look.await else { return };
+    let count = rows.iter().filter(|row| row.target_schema == source.target_schema.as_str()).count();
+    if count > 0 {
+        output::result(format!(
+            "  {count} row(s) of the table are set aside: `planner quarantine list --table {target}`"
+        ));
+    }
 }
 
 fn report(args: &VerifyArgs, ready: &Ready<'_>, verified: &Verified) -> Exit {

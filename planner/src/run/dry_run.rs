@@ -169,22 +169,16 @@ struct Findings {
 impl Findings {
     fn of(selected: Selected<'_>, all: &[Finding]) -> Self {
         let mine = |severity| {
-            let mine =
-                all.iter().filter(move |found| found.severity == severity && is_about(selected, found));
+            let mine = all.iter().filter(move |found| found.severity == severity && selected.is_about(found));
             mine.map(|found| format!("{}: {}", found.path, found.message)).collect()
         };
         Self { errors: mine(Severity::Error), warnings: mine(Severity::Warning) }
     }
 }
 
-fn is_about(selected: Selected<'_>, finding: &Finding) -> bool {
-    let rest = finding.path.strip_prefix(selected.entry.path.as_str());
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
 /// What concerns no single table: a connection, a schema.
 fn general(selected: &[Selected<'_>], findings: &[Finding]) -> Vec<Finding> {
-    let is_general = |finding: &&Finding| !selected.iter().any(|selected| is_about(*selected, finding));
+    let is_general = |finding: &&Finding| !selected.iter().any(|selected| selected.is_about(finding));
     findings.iter().filter(is_general).cloned().collect()
 }
 

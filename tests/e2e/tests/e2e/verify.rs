@@ -66,3 +66,30 @@ async fn verify_says_which_aggregate_differs_and_shows_no_value_unasked() -> Res
     ensure!(document["differences"].as_array().is_some_and(|all| all.contains(&greatest)), "{document}");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_only_a_load_would_meet_keeps_nobody_from_comparing() -> Result<()> {
+    let setting = Setting {
+        source_sql: vec![
+            "create table TPCH.SF.T (ID number(38,0), NAME varchar)".to_owned(),
+            "insert into TPCH.SF.T values (1, 'a'), (2, 'too long')".to_owned(),
+        ],
+        target_sql: vec!["create table t (\"ID\" bigint, \"NAME\" varchar(3))".to_owned()],
+        entries: vec![json!({ "enabled": true, "source": "T", "target": "t", "on_bad_row": "quarantine" })],
+        ..Setting::default()
+    };
+    let stage = Stage::set(setting).await?;
+    let run = stage.fleet.planner("run", &["run", "--local"])?.run(PATIENCE).await?;
+    ensure!(run.code == 0, "{}", run.stderr);
+    // Another run would double the row that is there.
+    let (code, said) = verify(&stage, &[]).await?;
+    ensure!(code == 2 && said.contains("rows differs: source 2, target 1"), "{code} {said}");
+    ensure!(said.contains("1 row(s) of the table are set aside"), "{said}");
+    stage.client.batch_execute("insert into t values (2, 'too')").await?;
+    let (code, said) = verify(&stage, &[]).await?;
+    ensure!(code == 0, "{code} {said}");
+    stage.client.batch_execute("drop table t").await?;
+    let (code, said) = verify(&stage, &[]).await?;
+    ensure!(code == 1 && said.contains("has no table public.t"), "{code} {said}");
+    Ok(())
+}
