@@ -173,6 +173,11 @@ impl FetchedPartition {
         self.held.len()
     }
 
+    /// All of the body is in memory.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
     /// Reads the rows into `sink`, and checks their number.
     ///
     /// # Errors

@@ -221,6 +221,18 @@ async fn the_next_partition_is_fetched_while_this_one_is_read_and_no_further_one
 }
 
 #[tokio::test]
+async fn a_body_too_long_to_be_held_is_not_left_open_but_asked_for_in_its_turn() {
+    let body = gzip(PARTITION.as_bytes());
+    let server = Replay::start(move |_, _| Answer::bytes(200, body.clone())).await;
+    let mut ahead = client(&server).read_ahead((3..=6).map(|number| partition(number, 3)), 4);
+    let mut sink = Collect::default();
+    while within(ahead.read_next(&mut sink)).await.unwrap().is_some() {}
+    assert_eq!(sink.rows.len(), 12);
+    let asked: Vec<_> = server.requests().iter().filter_map(|request| request.query("partition")).collect();
+    assert_eq!(asked, ["3", "4", "4", "5", "6"], "the first that is too long is asked for twice");
+}
+
+#[tokio::test]
 async fn fetches_slow_down_while_the_account_refuses_and_every_partition_comes_in_the_end() {
     let body = gzip(PARTITION.as_bytes());
     let refused = Arc::new(AtomicUsize::new(0));
