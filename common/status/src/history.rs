@@ -1,12 +1,13 @@
 //! What earlier runs did to a target: the facts that the next bound is made of.
 
-use thaw_model::{PgIdent, TableId, TableState};
+use thaw_model::{PgIdent, RunId, TableId, TableState};
 use tokio_postgres::Client;
 
 use crate::error::StoreError;
 use crate::row;
 
 const STARTED: &str = include_str!("sql/list_started_tables_of_entry.sql");
+const LEFT: &str = include_str!("sql/read_rows_left_by_entry.sql");
 const COLUMNS: &str = include_str!("sql/read_last_loaded_columns_of_entry.sql");
 const OTHERS: &str = include_str!("sql/read_other_entries_of_target.sql");
 
@@ -89,4 +90,14 @@ pub async fn other_tables(
 pub async fn loaded_columns(client: &Client, entry: &str) -> Result<Vec<(String, String)>, StoreError> {
     let rows = client.query(COLUMNS, &[&entry]).await?;
     rows.iter().map(|row| Ok((row.try_get("source")?, row.try_get("target")?))).collect()
+}
+
+/// The rows that the last started table of an entry has left in its target, and its run; `None`: it completed, or has
+/// left none that is known of.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn rows_left(client: &Client, entry: &str) -> Result<Option<(RunId, i64)>, StoreError> {
+    let row = client.query_opt(LEFT, &[&entry]).await?;
+    row.map(|row| Ok((row::run_id(&row)?, row.try_get("rows_there")?))).transpose()
 }

@@ -42,7 +42,7 @@ pub use finalize::{
     FinalizeClaim, Step, begin_step, claim_finalize, end_finished_runs, end_run, finish_finalize,
     heartbeat_finalize, snooze_finalize,
 };
-pub use history::{OtherTables, PastTable, loaded_columns, other_tables, started_tables};
+pub use history::{OtherTables, PastTable, loaded_columns, other_tables, rows_left, started_tables};
 pub use legacy::legacy_unfinished;
 pub use load_tx::{CompletedTx, LoadTx, QuarantinedRow};
 pub use migrate::{Migrated, check_version, migrate, schema_sql};

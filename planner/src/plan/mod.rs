@@ -6,7 +6,7 @@ mod fresh;
 
 use thaw_config::Config;
 use thaw_model::plan::{ChunkingPlan, Decision, LoadMode, OnBadRow, OneScanPlan};
-use thaw_model::{Classify, Disposition, SfIdent, TablePlan};
+use thaw_model::{Classify, Disposition, RunId, SfIdent, TablePlan};
 use thaw_snowflake::Client;
 
 use crate::aggregate::{AggregateError, TableCounts};
@@ -73,6 +73,12 @@ pub enum PlanError {
     VolatileFilter { what: String, chunks: usize },
     #[error(transparent)]
     NotCombinable(#[from] fresh::NotCombinable),
+    #[error(
+        "run {run} did not complete and has left {rows} rows in the target, which another load would double, for nothing \
+         tells them apart (no uniqueness_columns, no watermark): go on with `planner retry {run}`; or empty the table or \
+         delete what that run has added, and load it with `planner run --full`"
+    )]
+    RowsLeft { run: RunId, rows: i64 },
 }
 
 impl Planned {
@@ -92,6 +98,7 @@ impl PlanError {
             | Self::VolatileFilter { .. }
             | Self::Refused(_)
             | Self::Asked(_)
+            | Self::RowsLeft { .. }
             | Self::NullKeys { .. }
             | Self::Strategy(_) => "plan".to_owned(),
             Self::NotCombinable(_) => thaw_status::execution::SNAPSHOT_GONE.to_owned(),

@@ -154,12 +154,20 @@ pub async fn plan(
     let filter = sent_filter(ready).map_err(Failure::Plan)?;
     let read = {
         let client = target_client(session, ready).await.map_err(Failure::Store)?;
-        reading::read(&client, config, (ready, &filter), asked, &moment).await.map_err(
-            |error| match error {
-                ReadError::Store(error) => Failure::Store(error),
-                ReadError::Asked(error) => Failure::Plan(PlanError::Asked(error)),
-            },
-        )?
+        let read =
+            reading::read(&client, config, (ready, &filter), asked, &moment).await.map_err(|error| {
+                match error {
+                    ReadError::Store(error) => Failure::Store(error),
+                    ReadError::Asked(error) => Failure::Plan(PlanError::Asked(error)),
+                }
+            })?;
+        if !read.rows.is_empty && !asked.full {
+            let left = reading::rows_left(&client, config, ready).await.map_err(Failure::Store)?;
+            if let Some((run, rows)) = left {
+                return Err(Failure::Plan(PlanError::RowsLeft { run, rows }));
+            }
+        }
+        read
     };
     let facts = facts(ready, &read, &filter, asked.full);
     plan::plan_table(side(session, config, ready), facts).await.map_err(Failure::Plan)

@@ -2,7 +2,7 @@
 
 use thaw_config::Config;
 use thaw_model::plan::PlannedColumn;
-use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
+use thaw_model::{PgIdent, RunId, SfIdent, SourceType, TargetType};
 use thaw_postgres::PgError;
 use thaw_status::StoreError;
 use tokio_postgres::Client;
@@ -121,6 +121,29 @@ async fn unfilled(
     };
     let new = ready.mapped.columns.iter().filter(|column| !loaded.is_empty() && !was_loaded(column));
     Ok(new.map(|column| column.target.clone()).collect())
+}
+
+/// Rows of a run that did not complete, and the run, where the entry only ever appends: nothing would tell them from those
+/// that load again. What a person has removed since is not known.
+///
+/// # Errors
+/// What the target database says.
+pub async fn rows_left(
+    client: &Client,
+    config: &Config,
+    ready: &Ready<'_>,
+) -> Result<Option<(RunId, i64)>, StoreError> {
+    let only_appends = ready.mapped.keys.is_empty()
+        && !ready.selected.entry.truncate_onstart
+        && kind(ready).is_none()
+        && target::primary_key(&ready.target).is_none();
+    if !only_appends {
+        return Ok(None);
+    }
+    match thaw_status::rows_left(client, &entry_id(config, ready.selected)).await {
+        Err(error) if error.is_schema_missing() => Ok(None),
+        left => left,
+    }
 }
 
 /// How the table's watermark compares; `None`: it has none, or none that can be a bound.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use thaw_model::{RunId, RunState, TableId, TableState};
+use thaw_status::execution::SNAPSHOT_GONE;
 use thaw_status::{StoreError, TableProgress};
 
 use crate::exit::Exit;
@@ -103,6 +104,8 @@ fn describe(database: &str, table: &TableProgress, run: RunId) {
         output::result(format!("    {}: {} ({})", decision.subject, decision.choice, decision.reason));
     }
     match table.state {
+        // Says itself what to do: the stored plan would meet the same again.
+        TableState::Failed if table.error_class.as_deref() == Some(SNAPSHOT_GONE) => {}
         TableState::Failed | TableState::Partial | TableState::Cancelled => {
             let chunks = match table.chunks.planned {
                 0 => String::new(),

@@ -206,6 +206,18 @@ async fn rows_without_a_key_that_would_be_doubled_fail_the_table_and_say_how_to_
     expect_awake(&mut sleeper).await?;
     ensure!(count(&stage).await? == there, "the sleeper has added rows");
     ensure!(reading(&stage).await?.len() == 1, "the table is not read again in vain");
+    let report = planner.stdout()?;
+    ensure!(!report.contains("planner retry") && !report.contains("--no-resume"), "{report}");
+    // Nor by a run that knows nothing of this one.
+    let anew = stage.fleet.planner("anew", &["run", "--no-resume"])?.run(PATIENCE).await?;
+    let told = format!("has left {there} rows in the target, which another load would double");
+    ensure!(anew.code == 2 && anew.stdout.contains(&told), "{} {}", anew.code, anew.stdout);
+    ensure!(count(&stage).await? == there, "rows were doubled");
+    stage.client.batch_execute("truncate t").await?;
+    let cleared = stage.fleet.planner("cleared", &["run", "--no-resume"])?.run(PATIENCE).await?;
+    ensure!(cleared.code == 0, "{}", cleared.stdout);
+    // Its snapshot may lie before the last change.
+    ensure!((600..=601).contains(&count(&stage).await?), "{}", cleared.stdout);
     Ok(())
 }
 
