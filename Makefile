@@ -38,9 +38,11 @@ demo: prerequisites ## move TPC-H rows through the whole path, kill a worker on 
 	$(CARGO) build --locked $(DEMO)
 	@$(TARGET)/debug/demo
 
+# Most tests wait for processes that die, and for leases that lapse: twice as many as cores keep the cores busy.
+TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: prerequisites ## run every test on private servers
 	$(CARGO) build --locked --workspace --bins $(FAULTY)
-	@$(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --no-fail-fast $(FAULTY)
+	@RUST_TEST_THREADS=$(TEST_THREADS) $(TARGET)/debug/services run -- $(CARGO) test --locked --workspace --no-fail-fast $(FAULTY)
 
 lint: ## formatting, clippy, layers and house rules, licences, shell syntax, compose, units, manifests
 	$(CARGO) fmt --all --check
