@@ -10,12 +10,14 @@ use thaw_model::{Classify, ErrorReport, PgIdent, SfIdent};
 use thaw_postgres::PgError;
 use thaw_postgres::catalog::{self, TargetTable};
 use thaw_snowflake::SnowflakeError;
+use thaw_status::StoreError;
 
-use crate::check::{self, fault};
+use crate::check::{self, TargetHolds, fault};
 use crate::columns::{self, Mapped};
 use crate::filter;
 use crate::introspect::source::{self, ObjectKind, TimeTravel};
 use crate::introspect::target;
+use crate::run::reserve::entry_id;
 use crate::select::Selected;
 use crate::session::{PLANNING_CONCURRENCY, Session};
 
@@ -192,7 +194,7 @@ async fn look<'a>(
         findings.extend(check::keys(entry, &source.target_schema, target, mapped));
         // What may not be read has been said already.
         if target.kind.is_loadable() && target.privileges.usage && target.privileges.select {
-            findings.extend(check_rows(session, selected, target, mapped).await);
+            findings.extend(check_rows((session, config), selected, target, mapped).await);
         }
     }
     findings.extend(check::source(entry, mapped.as_ref(), &facts.server_time));
@@ -223,18 +225,26 @@ async fn try_filter(
 }
 
 async fn check_rows(
-    session: &Session,
+    (session, config): (&Session, &Config),
     selected: Selected<'_>,
     target: &TargetTable,
     mapped: &Mapped,
 ) -> Vec<Finding> {
     let Selected { source, entry } = selected;
-    let is_empty = async {
+    let look = async {
         let client = session.pools.pool(&source.target_database)?.get().await?;
-        catalog::is_empty(&**client, &source.target_schema, &entry.target).await
+        if catalog::is_empty(&**client, &source.target_schema, &entry.target).await? {
+            return Ok::<_, StoreError>(TargetHolds::Nothing);
+        }
+        Ok(match thaw_status::rows_left(&client, &entry_id(config, selected)).await {
+            Ok(Some(_)) => TargetHolds::RowsOfUnfinishedRun,
+            Ok(None) => TargetHolds::Rows,
+            Err(error) if error.is_schema_missing() => TargetHolds::Rows,
+            Err(error) => return Err(error),
+        })
     };
-    match is_empty.await {
-        Ok(is_empty) => check::rows(entry, target, mapped, is_empty),
+    match look.await {
+        Ok(holds) => check::rows(entry, target, mapped, holds),
         Err(error) => vec![fault(entry, "target", format!("cannot be read: {error}"))],
     }
 }

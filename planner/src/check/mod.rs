@@ -113,9 +113,19 @@ fn unusable(index: &UniqueIndex, keys: &[PgIdent]) -> String {
     if index.partial { "is partial".to_owned() } else { "is deferrable".to_owned() }
 }
 
+/// What is in a target before a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetHolds {
+    Nothing,
+    Rows,
+    /// Some that a run of the entry has left which did not complete: that run goes on, or the plan refuses and names it.
+    RowsOfUnfinishedRun,
+}
+
 /// What depends on whether the target holds rows.
 #[must_use]
-pub fn rows(entry: &TableEntry, table: &TargetTable, mapped: &Mapped, is_empty: bool) -> Vec<Finding> {
+pub fn rows(entry: &TableEntry, table: &TargetTable, mapped: &Mapped, holds: TargetHolds) -> Vec<Finding> {
+    let is_empty = holds == TargetHolds::Nothing;
     let mut findings = Vec::new();
     if !entry.timezone_is_set && !entry.truncate_onstart {
         for column in mixed(mapped) {
@@ -141,7 +151,7 @@ pub fn rows(entry: &TableEntry, table: &TargetTable, mapped: &Mapped, is_empty: 
         || entry.append
         || mapped.watermark.is_some()
         || target::primary_key(table).is_some();
-    if !can_tell {
+    if !can_tell && holds == TargetHolds::Rows {
         findings.push(fault(entry, "", LoadRefusal::WouldDouble.to_string()));
     }
     findings

@@ -3,7 +3,7 @@
 use thaw_model::{PgIdent, SfIdent, SourceType, TargetType};
 use thaw_postgres::catalog::{ColumnType, RelationKind, TargetTable, UniqueIndex};
 
-use super::{keys, relation, rows, source as check_source};
+use super::{TargetHolds, keys, relation, rows, source as check_source};
 use crate::columns::tests::{column, entry, source, target};
 use crate::columns::{Mapped, map};
 
@@ -94,20 +94,21 @@ fn a_mixed_pair_on_a_target_with_rows_waits_for_the_time_zone() {
     let table = target(vec![column("at")]);
     let mut entry = entry();
     entry.append = true;
-    let full = rows(&entry, &table, &mixed(), false);
+    let full = rows(&entry, &table, &mixed(), TargetHolds::Rows);
     assert!(said(&full).contains("error") && said(&full).contains("tables[0].timezone"), "{}", said(&full));
-    let empty = said(&rows(&entry, &table, &mixed(), true));
+    let empty = said(&rows(&entry, &table, &mixed(), TargetHolds::Nothing));
     assert!(empty.contains("warning") && empty.contains("the next run will not guess"), "{empty}");
     entry.timezone_is_set = true;
-    assert!(rows(&entry, &table, &mixed(), false).is_empty());
+    assert!(rows(&entry, &table, &mixed(), TargetHolds::Rows).is_empty());
 }
 
 #[test]
 fn rows_that_would_be_doubled_are_refused_before_the_run() {
     let table = target(vec![column("id")]);
     let mapped = map(&entry(), &source(&["ID"]), &table).expect("maps");
-    assert!(said(&rows(&entry(), &table, &mapped, false)).contains("doubled"));
-    assert!(rows(&entry(), &table, &mapped, true).is_empty());
+    assert!(said(&rows(&entry(), &table, &mapped, TargetHolds::Rows)).contains("doubled"));
+    assert!(rows(&entry(), &table, &mapped, TargetHolds::Nothing).is_empty());
+    assert!(rows(&entry(), &table, &mapped, TargetHolds::RowsOfUnfinishedRun).is_empty());
 }
 
 #[test]

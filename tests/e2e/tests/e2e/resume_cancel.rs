@@ -164,3 +164,38 @@ async fn peers_17_a_resume_does_not_truncate_what_was_loaded() -> Result<()> {
     stage.client.batch_execute("delete from orders where \"O_ORDERKEY\" = -1").await?;
     stage.expect_equal().await
 }
+
+#[tokio::test]
+async fn a_table_without_a_key_goes_on_where_it_stopped_and_is_loaded_anew_over_nothing() -> Result<()> {
+    let rows: Vec<String> = (0..60).map(|id| format!("({id})")).collect();
+    let setting = Setting {
+        source_sql: vec![
+            "create table TPCH.SF.T (ID number(38,0))".into(),
+            format!("insert into TPCH.SF.T values {}", rows.join(", ")),
+        ],
+        target_sql: vec!["create table t (\"ID\" bigint constraint not_33 check (\"ID\" <> 33))".into()],
+        entries: vec![json!({ "enabled": true, "source": "T", "target": "t", "chunking_columns": ["ID"] })],
+        ..Setting::default()
+    };
+    let stage = Stage::set(setting.batch(10)).await?;
+    expect_code(&run(&stage, "first", &["run", "--local"]).await?, 2)?;
+    let id = stage.status().await?.run;
+    // What is there is that run's: a new one would double it, and says whose it is.
+    let anew = run(&stage, "anew", &["run", "--local", "--no-resume"]).await?;
+    expect_code(&anew, 2)?;
+    let told = format!("run {id} did not complete and has left 50 rows in the target");
+    ensure!(anew.stdout.contains(&told), "{}", anew.stdout);
+    stage.client.batch_execute("alter table t drop constraint not_33").await?;
+    expect_code(&run(&stage, "retried", &["retry", &id, "--local"]).await?, 0)?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await?;
+
+    // The same without a word: the newest incomplete run goes on.
+    stage
+        .client
+        .batch_execute("truncate t; alter table t add constraint not_33 check (\"ID\" <> 33)")
+        .await?;
+    expect_code(&run(&stage, "second", &["run", "--local", "--no-resume"]).await?, 2)?;
+    stage.client.batch_execute("alter table t drop constraint not_33").await?;
+    expect_code(&run(&stage, "resumed", &["run", "--local"]).await?, 0)?;
+    stage.expect_table_equal("TPCH.SF.T", "t").await
+}
