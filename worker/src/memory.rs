@@ -98,10 +98,10 @@ impl MemoryBudget {
     pub(crate) fn open(&self) -> Account {
         Account {
             shared: Arc::clone(&self.shared),
+            buffer: Held::none(&self.shared),
             one_small: Arc::new(Semaphore::new(1)),
             permits: None,
             beyond: None,
-            buffer: Held::none(&self.shared),
             waits: Waits::default(),
         }
     }
@@ -111,12 +111,13 @@ impl MemoryBudget {
 #[derive(Debug)]
 pub(crate) struct Account {
     shared: Arc<Shared>,
+    /// Dropped before the room that it takes, see [`Charge`].
+    buffer: Held,
     one_small: Arc<Semaphore>,
     /// Of the buffer, beyond what is small.
     permits: Option<OwnedSemaphorePermit>,
     /// The buffer is the one that goes beyond the budget.
     beyond: Option<OwnedSemaphorePermit>,
-    buffer: Held,
     waits: Waits,
 }
 
@@ -161,26 +162,28 @@ impl Account {
     /// The buffer holds so many bytes now; waits until there is room for them.
     pub(crate) async fn hold(&mut self, bytes: usize) {
         self.buffer.set(bytes);
-        let wanted = units(bytes.saturating_sub(SMALL)).min(self.shared.total);
+        let wanted = units(bytes.saturating_sub(SMALL));
         let more = wanted.saturating_sub(count(self.permits.as_ref()));
         if more == 0 || self.beyond.is_some() {
             return;
         }
-        match try_take(&self.shared.permits, more) {
+        // A row larger than the budget goes beyond it even where it has all of it: another may be beyond already.
+        let fits = wanted <= self.shared.total;
+        match try_take(&self.shared.permits, more).filter(|_| fits) {
             Some(taken) => merge(&mut self.permits, taken),
             // Seldom: what waits need not make every future larger.
             None => {
                 let waits = self.waits.clone();
-                Box::pin(waits.during(self.wait_to_hold(more))).await;
+                Box::pin(waits.during(self.wait_to_hold(more, fits))).await;
             }
         }
     }
 
-    async fn wait_to_hold(&mut self, more: u32) {
+    async fn wait_to_hold(&mut self, more: u32, fits: bool) {
         self.shared.note_wait();
         tokio::select! {
             biased;
-            taken = take(&self.shared.permits, more) => if let Some(taken) = taken { merge(&mut self.permits, taken) },
+            taken = take(&self.shared.permits, more), if fits => if let Some(taken) = taken { merge(&mut self.permits, taken) },
             beyond = take(&self.shared.beyond, 1) => self.beyond = beyond,
         }
     }
@@ -192,20 +195,21 @@ impl Account {
         let mut held = Held::none(&self.shared);
         held.set(piece.len());
         let needed = units(piece.len()).min(self.shared.total);
+        let fits = units(piece.len().saturating_sub(SMALL)) <= self.shared.total;
         let (from_buffer, kept) = divide(self.permits.take(), needed, units(left.saturating_sub(SMALL)));
         self.permits = kept;
-        let mut charge = Charge { piece, permits: from_buffer, pass: self.beyond.take(), _held: held };
+        let mut charge = Charge { piece, _held: held, permits: from_buffer, pass: self.beyond.take() };
         let more = needed - count(charge.permits.as_ref());
-        if charge.pass.is_none() && more > 0 {
-            match try_take(&self.shared.permits, more) {
+        if charge.pass.is_none() && (more > 0 || !fits) {
+            match try_take(&self.shared.permits, more).filter(|_| fits) {
                 Some(taken) => merge(&mut charge.permits, taken),
-                None => Box::pin(self.waits.during(self.wait_for_room(more, &mut charge))).await,
+                None => Box::pin(self.waits.during(self.wait_for_room((more, fits), &mut charge))).await,
             }
         }
         Bytes::from_owner(charge)
     }
 
-    async fn wait_for_room(&self, more: u32, charge: &mut Charge) {
+    async fn wait_for_room(&self, (more, fits): (u32, bool), charge: &mut Charge) {
         let is_small = charge.piece.len() <= SMALL;
         if is_small && let Some(small) = try_take(&self.one_small, 1) {
             charge.pass = Some(small);
@@ -214,7 +218,7 @@ impl Account {
         self.shared.note_wait();
         tokio::select! {
             biased;
-            taken = take(&self.shared.permits, more) => if let Some(taken) = taken { merge(&mut charge.permits, taken) },
+            taken = take(&self.shared.permits, more), if fits => if let Some(taken) = taken { merge(&mut charge.permits, taken) },
             small = take(&self.one_small, 1), if is_small => charge.pass = small,
             beyond = take(&self.shared.beyond, 1), if !is_small => charge.pass = beyond,
         }
@@ -242,12 +246,14 @@ impl Shared {
 }
 
 /// A piece on its way, and the room that it takes until it is dropped.
+///
+/// Fields are dropped in this order: who waits for the room finds the bytes gone when it gets it.
 struct Charge {
     piece: Bytes,
+    _held: Held,
     permits: Option<OwnedSemaphorePermit>,
     /// To go beyond the budget, as the slot's one small piece or as the one large one.
     pass: Option<OwnedSemaphorePermit>,
-    _held: Held,
 }
 
 impl AsRef<[u8]> for Charge {
@@ -372,6 +378,20 @@ mod tests {
         let second = modest.send(piece(SMALL / 2), 0).now_or_never().expect("of the budget");
         drop((small, second));
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn of_two_rows_larger_than_the_budget_one_waits_though_it_has_all_of_it() {
+        let budget = MemoryBudget::new(4 * MB, 0, None);
+        let (mut one, mut two) = (budget.open(), budget.open());
+        one.hold(SMALL + 4 * MB).now_or_never().expect("all of it");
+        two.hold(SMALL + 20 * MB).now_or_never().expect("goes beyond");
+        assert!(one.hold(SMALL + 20 * MB).now_or_never().is_none(), "one at a time");
+        drop(two.send(piece(SMALL + 20 * MB), 0).now_or_never().expect("is charged already"));
+        one.hold(SMALL + 20 * MB).now_or_never().expect("its turn");
+        drop(one.send(piece(SMALL + 20 * MB), 0).now_or_never().expect("is charged already"));
+        assert_eq!(budget.held(), 0);
+        two.hold(SMALL + 4 * MB).now_or_never().expect("all permits are there again");
     }
 
     #[test]

@@ -107,12 +107,12 @@ async fn a_wait_for_memory_is_not_taken_for_silence_of_the_source() {
     let plan = plan_for(&store.client, "t", &columns).await;
     let chunk = store.claimed(&plan, None).await;
     let budget = MemoryBudget::new(MB, 0, None);
-    // One slot has the whole budget, one goes beyond it, and both wait for their sources.
+    // One slot has half the budget, one goes beyond it, and both wait for their sources.
     let mut greedy = Vec::new();
-    for _ in 0..2 {
+    for holds in [MB + MB / 2, 8 * MB] {
         let (encoder, rows) = RowEncoder::new(&plan, false).expect("encodes");
         let mut encoder = encoder.within(&budget);
-        encoder.reader_holds(8 * MB);
+        encoder.reader_holds(holds);
         encoder.flush().await.expect("goes on");
         greedy.push((encoder, rows));
     }
